@@ -1,0 +1,1 @@
+"""Sources become posts: files, feeds, exports and pages, with every row and file accounted for."""

@@ -1,0 +1,48 @@
+"""What was read, counted and shown for a person."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import func, select
+
+from twin_assets.ingest.sync import SyncReport
+from twin_assets.store.database import Database
+from twin_assets.store.tables import raw_posts
+
+_SAMPLE = 8
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; bars in cells are escaped."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
+
+
+def source_table(reports: Mapping[str, SyncReport]) -> str:
+    """One line per source: what it held, and what the sync did."""
+    rows = [
+        (location, r.total, r.words, ", ".join(f"{state} {n}" for state, n in sorted(r.by_state.items())), r.inserted, r.updated, r.deleted)
+        for location, r in reports.items()
+    ]
+    return markdown_table(("source", "rows and files", "words", "states", "inserted", "updated", "deleted"), rows)
+
+
+def sample_table(database: Database, author: str) -> str:
+    """The newest kept posts."""
+    columns = raw_posts.c
+    fields = (columns.published_at, columns.platform, columns.kind, columns.words, func.coalesce(columns.title, columns.origin))
+    newest = select(*fields).where(columns.author == author, columns.state == "kept", columns.deleted_at.is_(None))
+    with database.begin() as connection:
+        found = connection.execute(newest.order_by(columns.published_at.desc().nulls_last(), columns.id).limit(_SAMPLE)).all()
+    rows = [(when.date() if when else "", platform, kind, words, title) for when, platform, kind, words, title in found]
+    return markdown_table(("date", "platform", "kind", "words", "title"), rows)
+
+
+def state_counts(database: Database, author: str | None) -> dict[str, dict[str, int]]:
+    """Living posts per author and state; of all authors when None."""
+    columns = raw_posts.c
+    query = select(columns.author, columns.state, func.count()).where(columns.deleted_at.is_(None)).group_by(columns.author, columns.state)
+    counts: dict[str, dict[str, int]] = {}
+    with database.begin() as connection:
+        for name, state, count in connection.execute(query if author is None else query.where(columns.author == author)):
+            counts.setdefault(name, {})[state] = count
+    return counts

@@ -1,0 +1,35 @@
+"""The sensor that notices new writing."""
+
+import time
+
+import dagster as dg
+
+from twin_assets.ingest.fingerprint import fingerprint
+from twin_assets.ingest.watch import Memory, look, run_key
+from twin_assets.partitions import authors
+from twin_assets.resources import PlatformResource
+
+_ASSET = dg.AssetKey(["ingest", "raw_posts"])
+
+
+@dg.sensor(
+    asset_selection=[_ASSET],
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Reads an author's sources again when a file in them, or the page or feed behind a URL, has changed.",
+)
+def source_changes(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
+    """Compares each source's fingerprint with the last one seen, and requests ``ingest/raw_posts`` for the authors concerned."""
+    registry = platform.registry()
+    sources = {author: registry.sources(author) for author in registry.authors()}
+    memory, found = look(Memory.load(context.cursor), sources, fingerprint, time.time())
+    missing = [author for author in found if not context.instance.has_dynamic_partition(authors.name or "", author)]
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(run_key=run_key(author, memory.fingerprints[author]), partition_key=author, asset_selection=[_ASSET])
+            for author in found
+            if sources[author]
+        ],
+        dynamic_partitions_requests=[authors.build_add_request(missing)] if missing else [],
+        cursor=memory.dump(),
+    )

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from twin_assets.ingest.assets import raw_posts
+from twin_assets.ingest.checks import every_source_read, mostly_unreadable, own_posts_present, without_own_posts
+from twin_assets.ingest.sensors import source_changes
+from twin_assets.partitions import authors
+from twin_assets.resources import PlatformResource
+from twin_assets.store.database import Database
+from twin_assets.store.registry import Registry
+
+# Dagster reads pydantic models through names that pydantic has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def test_checks_name_the_authors_concerned() -> None:
+    assert without_own_posts({"jane": {"kept": 1}, "joe": {"draft": 3}}) == ["joe"]
+    assert mostly_unreadable({"jane": {"kept": 2, "partial": 2}, "joe": {"kept": 1, "partial": 1, "unreadable": 1}}) == ["joe"]
+
+
+def test_a_new_file_flows_into_the_asset(database: Database, tmp_path: Path) -> None:
+    registry = Registry(database)
+    registry.add_author("jane")
+    registry.add_source("jane", str(tmp_path))
+    (tmp_path / "a.md").write_text("# A\n\nSome words of Jane.")
+
+    class Platform(PlatformResource):
+        def database(self) -> Database:
+            return database
+
+    resources = {"platform": Platform()}
+    with dg.DagsterInstance.ephemeral() as instance:
+        tick = dg.build_sensor_context(instance=instance, resources=resources)
+        asked = source_changes(tick)
+        assert isinstance(asked, dg.SensorResult)
+        assert [request.partition_key for request in asked.run_requests or []] == ["jane"]
+        assert len(asked.dynamic_partitions_requests or []) == 1
+        instance.add_dynamic_partitions(authors.name or "", ["jane"])
+
+        def run() -> dg.ExecuteInProcessResult:
+            return dg.materialize(
+                [raw_posts, own_posts_present, every_source_read], instance=instance, partition_key="jane", resources=resources
+            )
+
+        first = run()
+        assert all(check.passed for check in first.get_asset_check_evaluations())
+        metadata = first.asset_materializations_for_node("ingest__raw_posts")[0].metadata
+        assert (metadata["documents"].value, metadata["inserted"].value) == (1, 1)
+
+        again = source_changes(dg.build_sensor_context(instance=instance, cursor=asked.cursor, resources=resources))
+        assert isinstance(again, dg.SensorResult) and not again.run_requests
+        (tmp_path / "b.md").write_text("# B\n\nMore words.")
+        fresh = source_changes(dg.build_sensor_context(instance=instance, cursor=asked.cursor, resources=resources))
+        assert isinstance(fresh, dg.SensorResult) and len(fresh.run_requests or []) == 1
+        assert not fresh.dynamic_partitions_requests
+
+        second = run()
+        tags = [result.asset_materializations_for_node("ingest__raw_posts")[0].tags or {} for result in (first, second, run())]
+        versions = [found["dagster/data_version"] for found in tags]
+        assert versions[0] != versions[1] == versions[2]

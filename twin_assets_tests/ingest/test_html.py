@@ -1,0 +1,92 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin_assets.ingest.html import html_blocks
+from twin_assets.ingest.posts import Block
+
+
+def texts(html: str) -> list[tuple[str, str]]:
+    return [(block.type, block.text) for block in html_blocks(html)]
+
+
+def test_substack_widgets_go_and_words_stay() -> None:
+    html = """
+    <h2 class="header-anchor-post">Part<div class="header-anchor-parent"><button>link</button></div></h2>
+    <p>Mine.<a class="footnote-anchor" href="#f">1</a></p>
+    <p class="button-wrapper"><a class="button">Subscribe now</a></p>
+    <div class="subscription-widget-wrap"><p>Thanks for reading!</p></div>
+    <div class="captioned-image-container"><figure><img alt="screenshot.png"><figcaption>My desk</figcaption></figure></div>
+    <div class="digest-post-embed"><p>Other post</p></div>
+    """
+    assert texts(html) == [("heading", "Part"), ("paragraph", "Mine."), ("caption", "My desk")]
+
+
+def test_consecutive_medium_pres_are_one_block() -> None:
+    html = '<pre class="graf graf--pre">a<br>  b</pre><pre class="graf graf--pre">c</pre><p>x</p><pre class="graf graf--pre">d</pre>'
+    assert texts(html) == [("code", "a\n  b\nc"), ("paragraph", "x"), ("code", "d")]
+
+
+@pytest.mark.parametrize(
+    ("html", "language"),
+    [
+        ('<pre><code class="language-go">x</code></pre>', "go"),
+        ('<div class="highlight highlight-source-python"><pre>x</pre></div>', "python"),
+        ('<pre data-lang="C++">x</pre>', "c++"),
+        ("<pre>x</pre>", None),
+    ],
+)
+def test_language_of_code(html: str, language: str | None) -> None:
+    assert html_blocks(html) == [Block("code", "x", language=language)]
+
+
+def test_others_words_are_marked() -> None:
+    html = (
+        '<blockquote><p>Said.</p><p>Twice.</p></blockquote><blockquote class="twitter-tweet"><p>T</p><a href="https://x.com/1">d</a></blockquote>'
+        '<iframe src="https://youtu.be/1"></iframe>'
+    )
+    assert texts(html) == [("quote", "Said.\n\nTwice."), ("embed", "https://x.com/1"), ("embed", "https://youtu.be/1")]
+
+
+def test_line_breaks() -> None:
+    assert texts("<p>a<br>b &nbsp; c\n d</p>") == [("paragraph", "a\nb c d")]
+    assert texts("one<br><br>two") == [("paragraph", "one"), ("paragraph", "two")]
+
+
+def test_a_layout_table_is_no_table() -> None:
+    assert texts("<table><tr><td><p>Story</p></td></tr></table>") == [("paragraph", "Story")]
+    assert texts("<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>") == [("table", "a | b\n1 | 2")]
+    assert texts("<table><tr><td><pre>1</pre></td><td><pre>code()</pre></td></tr></table>") == [("code", "code()")]
+
+
+def test_typography_and_emoji_are_untouched() -> None:
+    text = "“Curly” – dash… ½ 𝗕𝗼𝗹𝗱 👩‍💻 it’s"
+    assert texts(f"<p>{text}</p>") == [("paragraph", text)]
+
+
+MARKUP = """
+<p> </p> <div> <ul> <li> </ul> <table> <tr> <td> <pre> </pre> <code> <blockquote> </blockquote>
+<figure> <figcaption> <br> <!-- <a> &amp; <h1> <ol> <dl> <dt>
+"""
+PIECES = st.sampled_from(MARKUP.split())
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(PIECES | st.text(max_size=6), max_size=40).map("".join))
+def test_any_markup_is_read(html: str) -> None:
+    assert all(block.text.strip() for block in html_blocks(html))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.text(alphabet="abc é’", min_size=1).map(str.strip).filter(bool), min_size=1, max_size=5),
+    st.sampled_from(["p", "div", "section", "h3"]),
+)
+def test_no_word_is_lost(paragraphs: list[str], tag: str) -> None:
+    html = "".join(f"<{tag}><em>{text}</em></{tag}>" for text in paragraphs)
+    assert " ".join(b.text for b in html_blocks(html)).split() == " ".join(paragraphs).split()
+
+
+def test_deep_nesting_is_survived() -> None:
+    assert "deep" in texts("<div>" * 5000 + "deep")[0][1]
+    assert "deep" in texts("<ul><li>" * 3000 + "deep")[0][1]

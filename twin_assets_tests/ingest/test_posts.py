@@ -1,0 +1,118 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin_assets.ingest.posts import Block, Post, byline, canonical_url, mark_foreign, parse_date, post_key, settle_all
+
+WORDS = (Block("paragraph", "Words of my own."),)
+POST = Post(key="a", platform="blog", kind="article", origin="a.md", state="kept", blocks=WORDS)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://Example.com/Post/?utm_source=x&r=1ttoeh#top", "https://example.com/Post"),
+        ("https://example.com/?p=12&fbclid=1", "https://example.com?p=12"),
+        ("http://example.com:8080/a/", "http://example.com:8080/a"),
+        ("/relative", None),
+        ("mailto:me@example.com", None),
+        ("https://[broken", None),
+    ],
+)
+def test_one_spelling_of_a_url(url: str, expected: str | None) -> None:
+    assert canonical_url(url) == expected
+
+
+def test_medium_has_one_key_for_all_addresses_of_a_post() -> None:
+    keys = {
+        post_key(url)
+        for url in (
+            "https://medium.com/p/1410b0b5446d",
+            "https://medium.com/@me/some-title-1410b0b5446d?source=rss-1------2",
+            "https://me.medium.com/other-title-1410b0b5446d",
+        )
+    }
+    assert keys == {"https://medium.com/p/1410b0b5446d"}
+    assert post_key("https://example.com/a-1410b0b5446d") == "https://example.com/a-1410b0b5446d"
+
+
+@given(st.text())
+def test_canonical_url_never_raises_and_is_stable(text: str) -> None:
+    for candidate in (text, f"https://{text}", f"https://example.com/{text}"):
+        url = canonical_url(candidate)
+        assert url is None or canonical_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2024-03-01", datetime(2024, 3, 1, tzinfo=UTC)),
+        ("2024-03-01T10:00:00+02:00", datetime(2024, 3, 1, 8, tzinfo=UTC)),
+        ("2019-07-26T20:48:19.814Z", datetime(2019, 7, 26, 20, 48, 19, 814000, tzinfo=UTC)),
+        ("2025-07-01 14:33:22", datetime(2025, 7, 1, 14, 33, 22, tzinfo=UTC)),
+        ("Tue, 27 Aug 2019 15:30:17 GMT", datetime(2019, 8, 27, 15, 30, 17, tzinfo=UTC)),
+        ("January 5, 2020", datetime(2020, 1, 5, tzinfo=UTC)),
+        (datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC)),
+        ("soon", None),
+        (17, None),
+    ],
+)
+def test_dates(value: object, expected: datetime | None) -> None:
+    assert parse_date(value) == expected
+
+
+@given(st.text())
+def test_dates_never_raise(text: str) -> None:
+    parse_date(text)
+
+
+def test_the_hash_sees_content_and_state_only() -> None:
+    assert POST.content_hash == replace(POST, key="b", origin="b.md", url="https://example.com").content_hash
+    changed = [
+        replace(POST, title="T"),
+        replace(POST, state="draft"),
+        replace(POST, kind="note"),
+        replace(POST, published_at=datetime(2024, 1, 1, tzinfo=UTC)),
+        replace(POST, blocks=(Block("quote", WORDS[0].text),)),
+    ]
+    assert len({POST.content_hash, *(post.content_hash for post in changed)}) == 6
+
+
+def test_ids_depend_on_author_and_key() -> None:
+    assert POST.id("jane") == replace(POST, origin="elsewhere.md", title="new").id("jane")
+    assert len({POST.id("jane"), POST.id("joe"), replace(POST, key="b").id("jane")}) == 3
+
+
+def test_own_words_are_prose_only() -> None:
+    blocks = (Block("paragraph", "one two – three"), Block("code", "x = 1"), Block("quote", "they said"), Block("list", "- four\n- five"))
+    assert replace(POST, blocks=blocks).words == 5
+
+
+def test_repeated_posts_are_kept_once_and_all_accounted_for() -> None:
+    other = replace(POST, key="b", origin="b.md")
+    settled = list(settle_all([POST, replace(POST, origin="a2.md"), other, replace(POST, key="c", blocks=())]))
+    assert [post.state for post in settled] == ["kept", "duplicate", "duplicate", "empty"]
+    assert [post.reason for post in settled[1:3]] == ["same post as a.md", "same text as a.md"]
+    assert len({post.key for post in settled}) == 4
+
+
+def test_two_comments_in_one_second_are_two() -> None:
+    first = replace(POST, kind="comment")
+    second = replace(first, blocks=(Block("paragraph", "Another."),))
+    assert [post.state for post in settle_all([first, second, second])] == ["kept", "kept", "duplicate"]
+
+
+def test_a_guest_is_foreign_and_the_main_author_is_not() -> None:
+    posts = [replace(POST, key=str(n)) for n in range(5)]
+    guest = replace(POST, key="guest", byline="Guest")
+    assert [post.state for post in mark_foreign([*posts, guest])] == ["kept"] * 5 + ["foreign"]
+    mine = [replace(post, byline="Jane Doe") for post in posts[:3]]
+    marked = mark_foreign([*mine, *posts[3:], guest, replace(guest, byline="jane  doe")])
+    assert [post.state for post in marked] == ["kept"] * 5 + ["foreign", "kept"]
+
+
+def test_bylines_in_all_shapes() -> None:
+    assert [byline(v) for v in (" A  B ", ["A", {"name": "B"}], {"name": "A"}, [], 3, "")] == ["A B", "A, B", "A", None, None, None]

@@ -1,0 +1,122 @@
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from twin_assets.ingest.errors import SourceError
+from twin_assets.ingest.posts import Block, Post
+from twin_assets.ingest.report import sample_table, source_table, state_counts
+from twin_assets.ingest.sync import raw_version, retire_sources, sync_source
+from twin_assets.store.database import Database
+from twin_assets.store.tables import raw_posts
+
+
+class Fixed:
+    platform = "blog"
+
+    def __init__(self, location: str, posts: list[Post], *, fails: bool = False) -> None:
+        self.location, self.posts, self.fails = location, posts, fails
+
+    def read(self) -> Iterator[Post]:
+        yield from self.posts
+        if self.fails:
+            raise SourceError("gone in the middle")
+
+
+def post(key: str, text: str = "Some words.") -> Post:
+    return Post(
+        key=key, platform="blog", kind="article", origin=f"{key}.md", state="kept", title=f"T|{key}", blocks=(Block("paragraph", text),)
+    )
+
+
+POSTS = [post("a"), post("b", "Other words."), replace(post("c"), state="draft", reason="draft: true")]
+
+
+def rows(database: Database) -> dict[str, dict[str, object]]:
+    with database.begin() as connection:
+        return {row["origin"]: dict(row) for row in connection.execute(select(raw_posts)).mappings()}
+
+
+def test_a_second_sync_writes_nothing(database: Database) -> None:
+    first = sync_source(database, "jane", Fixed("x", POSTS))
+    assert (first.inserted, first.by_state, first.words) == (3, {"kept": 2, "draft": 1}, 4)
+    before, version = rows(database), raw_version(database, "jane")
+    second = sync_source(database, "jane", Fixed("x", POSTS))
+    assert (second.inserted, second.updated, second.deleted, second.unchanged) == (0, 0, 0, 3)
+    assert rows(database) == before
+    assert raw_version(database, "jane") == version
+
+
+def test_edits_replace_and_what_vanished_gets_a_tombstone(database: Database) -> None:
+    sync_source(database, "jane", Fixed("x", POSTS))
+    before, versions = rows(database), {raw_version(database, "jane")}
+    report = sync_source(database, "jane", Fixed("x", [post("a", "New words."), POSTS[2]]))
+    assert (report.updated, report.deleted, report.unchanged) == (1, 1, 1)
+    after = rows(database)
+    assert after["a.md"]["blocks"] == [{"type": "paragraph", "text": "New words."}]
+    assert after["a.md"]["updated_at"] > before["a.md"]["updated_at"]  # pyright: ignore[reportOperatorIssue]
+    assert after["b.md"]["deleted_at"] is not None
+    assert after["c.md"] == before["c.md"]
+    versions.add(raw_version(database, "jane"))
+    report = sync_source(database, "jane", Fixed("x", POSTS))
+    assert (report.updated, report.inserted) == (2, 0)
+    assert rows(database)["b.md"]["deleted_at"] is None
+    assert len(versions) == 2 and raw_version(database, "jane") in versions
+
+
+def test_authors_and_sources_do_not_touch_each_other(database: Database) -> None:
+    sync_source(database, "jane", Fixed("x", POSTS))
+    sync_source(database, "joe", Fixed("x", [POSTS[0]]))
+    sync_source(database, "jane", Fixed("y", [post("d")]))
+    assert state_counts(database, None) == {"jane": {"kept": 3, "draft": 1}, "joe": {"kept": 1}}
+
+
+def test_a_failed_or_empty_read_changes_nothing(database: Database) -> None:
+    sync_source(database, "jane", Fixed("x", POSTS))
+    before = rows(database)
+    with pytest.raises(SourceError, match="in the middle"):
+        sync_source(database, "jane", Fixed("x", [post("new")], fails=True))
+    with pytest.raises(SourceError, match="held 3 posts"):
+        sync_source(database, "jane", Fixed("x", []))
+    assert rows(database) == before
+    assert sync_source(database, "jane", Fixed("never read before", [])).total == 0
+
+
+def test_a_post_in_two_sources_stays_where_it_is(database: Database) -> None:
+    sync_source(database, "jane", Fixed("x", POSTS))
+    version = raw_version(database, "jane")
+    for location in ("y", "x", "y"):
+        report = sync_source(database, "jane", Fixed(location, POSTS))
+        assert (report.inserted, report.updated, report.deleted) == (0, 0, 0)
+    assert raw_version(database, "jane") == version
+    assert sync_source(database, "jane", Fixed("y", POSTS)).elsewhere == 3
+
+
+def test_a_whole_post_replaces_another_sources_teaser(database: Database) -> None:
+    teaser = replace(POSTS[0], state="partial", reason="teaser")
+    sync_source(database, "jane", Fixed("feed", [teaser]))
+    assert sync_source(database, "jane", Fixed("export", [POSTS[0]])).updated == 1
+    assert sync_source(database, "jane", Fixed("feed", [teaser])).elsewhere == 1
+    assert rows(database)["a.md"]["source"] == "export"
+
+
+def test_a_moved_source_takes_its_posts_along(database: Database) -> None:
+    sync_source(database, "jane", Fixed("old", POSTS))
+    version = raw_version(database, "jane")
+    assert retire_sources(database, "jane", ["new"]) == 3
+    assert sync_source(database, "jane", Fixed("new", POSTS)).updated == 3
+    assert raw_version(database, "jane") == version
+
+
+def test_text_that_postgres_refuses_is_made_storable(database: Database) -> None:
+    odd = replace(post("a", "nul \x00 and surrogate \ud800"), title="t\x00\udfff")
+    sync_source(database, "jane", Fixed("x", [odd]))
+    assert sync_source(database, "jane", Fixed("x", [odd])).unchanged == 1
+    assert rows(database)["a.md"]["title"] == "t?"
+
+
+def test_tables_for_people(database: Database) -> None:
+    report = sync_source(database, "jane", Fixed("x", POSTS))
+    assert "| x | 3 | 4 | draft 1, kept 2 | 3 | 0 | 0 |" in source_table({"x": report})
+    assert "T\\|a" in sample_table(database, "jane") and "T\\|c" not in sample_table(database, "jane")
