@@ -1,0 +1,106 @@
+"""The dbt models as assets, one partition per author."""
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+from packaging.version import Version
+
+from twin_assets.cleaning import project
+from twin_assets.cleaning.documents import summarise
+from twin_assets.partitions import authors
+from twin_assets.resources import PlatformResource
+from twin_assets.settings import Settings, get_settings
+from twin_assets.store.database import Database
+
+with project.dbt_core_hidden():
+    from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+
+CLEANED_DOCUMENTS = dg.AssetKey(["cleaning", "cleaned_documents"])
+
+
+class CleaningTranslator(DagsterDbtTranslator):
+    """Names the dbt models as the rest of the graph names its assets."""
+
+    def __init__(self) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """``cleaning/MODEL``, or ``SOURCE/TABLE`` for what dbt reads."""
+        source = dbt_resource_props.get("source_name")
+        return dg.AssetKey([source or "cleaning", dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The stage."""
+        return "cleaning"
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """The owners of every asset."""
+        return ["team:twin"]
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        """What a run costs, beside dbt's own tags."""
+        return {**super().get_tags(dbt_resource_props), "cost": "cpu"}
+
+
+class InstalledDbt(DbtCliResource):
+    """The dbt of this environment, without what takes dagster-dbt seconds before it starts it."""
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(version("dbt-core"))  # `dbt --version` asks the network for newer ones
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
+        return None  # only for fetching row counts, which here are those of all authors
+
+
+@dbt_assets(
+    manifest=project.manifest(get_settings()),
+    dagster_dbt_translator=CleaningTranslator(),
+    partitions_def=authors,
+    name="cleaning",
+)
+def cleaning(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator[object]:
+    """Builds and tests the dbt models of one author."""
+    settings, database, author = platform.settings(), platform.database(), context.partition_key
+    with project.one_build_at_a_time(database):
+        for event in _dbt_build(context, settings, database, author):
+            yield _with_content(event, database, author)
+
+
+def _dbt_build(context: dg.AssetExecutionContext, settings: Settings, database: Database, author: str) -> Iterator[object]:
+    # Unit tests are about the code, not about this author: they run in the test suite. A target folder per author keeps
+    # dbt's partial parse valid, which a change of its variables would throw away.
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps({"author": author})]
+    with project.applied(project.environment(database.url)):
+        dbt = InstalledDbt(project_dir=str(project.PROJECT), profiles_dir=str(project.PROJECT), dbt_executable=str(project.DBT))
+        target = project.target(settings) / "authors" / quote(author, safe="")
+        invocation = dbt.cli(arguments, context=context, target_path=target)
+    yield from invocation.stream()
+
+
+def _with_content(event: object, database: Database, author: str) -> object:
+    """Adds the author's figures and, as data version, the hash of the content: what did not change retrains nothing."""
+    if not isinstance(event, dg.Output) or event.output_name != CLEANED_DOCUMENTS.to_python_identifier():
+        return event
+    summary = summarise(database, author)
+    figures = {
+        "documents": summary.documents,
+        "voice_words": summary.voice_words,
+        "rag_words": summary.rag_words,
+        "boilerplate_lines": summary.boilerplate_lines,
+        "dagster/partition_row_count": summary.documents,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # Output's data version is beta, as in every asset that yields
+        return dg.Output(
+            event.value,
+            output_name=event.output_name,
+            metadata={**event.metadata, **figures},
+            data_version=dg.DataVersion(summary.version),
+        )

@@ -1,0 +1,28 @@
+"""Resources: thin shells that hand the stages their plain objects."""
+
+import dagster as dg
+
+from twin_assets.settings import Settings, get_settings
+from twin_assets.store.artifacts import ArtifactStore
+from twin_assets.store.database import Database, open_database
+from twin_assets.store.registry import Registry
+
+
+class PlatformResource(dg.ConfigurableResource):
+    """Settings, warehouse, registry and artifact store, opened when first asked for."""
+
+    def settings(self) -> Settings:
+        """The settings of this process."""
+        return get_settings()
+
+    def database(self) -> Database:
+        """The warehouse; the embedded Postgres is started when needed."""
+        return open_database(get_settings())
+
+    def registry(self) -> Registry:
+        """The registry in the warehouse."""
+        return Registry(self.database())
+
+    def artifacts(self) -> ArtifactStore:
+        """The artifact store."""
+        return ArtifactStore(self.settings().artifacts_url)
