@@ -1,0 +1,1 @@
+"""Chunks and embeddings of what an author wrote, and the search over them."""
