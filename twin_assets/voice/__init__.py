@@ -1,0 +1,1 @@
+"""What "sounds like me" means, as numbers."""

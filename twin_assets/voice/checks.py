@@ -1,0 +1,18 @@
+"""Checks on the voice profile of one author."""
+
+import dagster as dg
+
+from twin_assets.resources import PlatformResource
+from twin_assets.voice import quality
+from twin_assets.voice.assets import voice_profile
+from twin_assets.voice.profile import latest
+
+
+@dg.asset_check(asset=voice_profile)
+def author_is_recognised(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """The author's own held-out passages are attributed to the author; else no twin can be measured against the voice."""
+    author = context.op_execution_context.partition_key
+    rate, passages = (latest(platform.registry(), author).figures[figure] for figure in ("ceiling", "ceiling_pieces"))
+    passed, description = quality.author_is_recognised(author, rate, passages)
+    metadata = {"recognised": rate, "passages": passages}
+    return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.WARN, description=description, metadata=metadata)
