@@ -1,0 +1,1 @@
+"""The one way a text gets written: retrieve, prompt, generate, cite, score."""
