@@ -1,0 +1,1 @@
+"""What people and programs use: the REST interface and the writing assistant."""

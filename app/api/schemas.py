@@ -1,0 +1,49 @@
+"""What the REST interface says, beside drafts."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from twin_assets.writing.request import DraftRequest
+
+
+class DraftBody(DraftRequest):
+    """A wish for a draft, whole or streamed."""
+
+    stream: bool = Field(default=False, description="Stream the text as server-sent events; `Accept: text/event-stream` does the same.")
+
+
+class Author(BaseModel):
+    """An author and the twin that is deployed, if any."""
+
+    name: str
+    deployed: bool = Field(description="Whether drafts can be asked for.")
+    model_version: str | None = None
+    deployed_at: datetime | None = None
+
+
+class Endpoint(BaseModel):
+    """A deployed twin's model server."""
+
+    author: str
+    url: str
+    model_version: str
+    healthy: bool
+
+
+class Health(BaseModel):
+    """Whether drafts can be written."""
+
+    status: Literal["ok", "degraded"]
+    database: str = Field(description="`ok`, or what is wrong.")
+    endpoints: list[Endpoint]
+
+
+class Problem(BaseModel):
+    """An error, after RFC 9457."""
+
+    type: str = "about:blank"
+    title: str = Field(examples=["Nothing deployed"])
+    status: int = Field(examples=[409])
+    detail: str = Field(description="What happened, to what, and what to do.")

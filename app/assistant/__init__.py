@@ -1,0 +1,1 @@
+"""The writing assistant, a client of the REST interface."""

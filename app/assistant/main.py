@@ -1,0 +1,148 @@
+"""The writing assistant: one page that asks the API for a draft and shows it as it is written."""
+
+from collections.abc import Iterator
+
+import streamlit as st
+from pydantic import ValidationError
+
+from app.assistant.client import ApiDownError, Client
+from twin_assets.settings import get_settings
+from twin_assets.store.errors import TwinError
+from twin_assets.writing.request import MAX_PROMPT, MAX_WORDS, MIN_WORDS, Citation, Draft, DraftRequest, Voice
+
+PLATFORMS = {"linkedin": "LinkedIn", "blog": "Blog", "medium": "Medium", "substack": "Substack", None: "Anywhere"}
+SURE, UNSURE_WORDS = 0.8, 40
+
+
+def page() -> None:
+    """Draws the page."""
+    st.set_page_config(page_title="Writing assistant", page_icon="✍️", layout="centered")
+    st.title("✍️ Writing assistant")
+    st.caption("A first draft in your own voice, from your own words. It invents facts at times: check them before you publish.")
+    client = Client(_api_url())
+    try:
+        authors = client.authors()
+    except ApiDownError as error:
+        st.error(f"**The API is not running.** {error}", icon="🔌")
+        st.button("Try again")
+        return
+    except TwinError as error:
+        st.error(f"**The API cannot say who writes here.** {error}", icon="⚠️")
+        st.button("Try again")
+        return
+    ready = [author.name for author in authors if author.deployed]
+    waiting = [author.name for author in authors if not author.deployed]
+    if not ready:
+        st.info(_how_to_begin(waiting), icon="🌱")
+        return
+    if waiting:
+        st.caption(f"Not deployed yet: {', '.join(waiting)}.")
+    request = _ask(ready)
+    if request:
+        st.session_state["draft"] = _write(client, request)
+    elif draft := st.session_state.get("draft"):
+        st.markdown(_as_markdown(draft.text))
+    if draft := st.session_state.get("draft"):
+        _show(draft)
+
+
+def _ask(authors: list[str]) -> DraftRequest | None:
+    with st.form("brief", border=True):
+        left, middle, right = st.columns([2, 2, 3])
+        author = left.selectbox("Author", authors)
+        platform = middle.selectbox("Platform", list(PLATFORMS), format_func=PLATFORMS.__getitem__)
+        words = right.slider("Words, about", MIN_WORDS, MAX_WORDS, 120, step=10)
+        prompt = st.text_area(
+            "What is it about?", placeholder="Why I stopped estimating software projects", max_chars=MAX_PROMPT, height=100
+        )
+        asked = st.form_submit_button("Write a draft", type="primary")
+    if not asked:
+        return None
+    st.session_state.pop("draft", None)
+    try:
+        return DraftRequest(author=author, prompt=prompt, platform=platform, words=words)
+    except ValidationError:
+        st.warning("Say in a few words what the text is about.", icon="✏️")
+        return None
+
+
+def _write(client: Client, request: DraftRequest) -> Draft | None:
+    finished: list[Draft] = []
+
+    def pieces() -> Iterator[str]:
+        for piece in client.draft(request):
+            if isinstance(piece, Draft):
+                finished.append(piece)
+            else:
+                yield piece
+
+    place = st.empty()
+    try:
+        with place.container(), st.spinner("Looking through your earlier writing ..."):
+            st.write_stream(pieces())
+    except TwinError as error:
+        st.error(f"**No draft this time.** {error}", icon="⚠️")
+        return None
+    place.markdown(_as_markdown(finished[0].text))  # the final text ends at a whole sentence, the stream may not
+    return finished[0]
+
+
+def _show(draft: Draft) -> None:
+    st.divider()
+    if draft.voice:
+        _show_voice(draft.author, draft.voice)
+    else:
+        st.caption(f"{draft.author} has no voice profile yet, so the voice was not measured.")
+    if draft.citations:
+        st.subheader("What it drew on")
+    for citation in draft.citations:
+        _show_citation(citation)
+    st.subheader("To copy")
+    st.code(draft.text, language=None, wrap_lines=True)
+    st.caption(f"Model {draft.model_version} · {draft.tokens} tokens in {draft.seconds:.1f} s")
+
+
+def _show_voice(author: str, voice: Voice) -> None:
+    number, words = st.columns([1, 3], vertical_alignment="center")
+    number.metric("Voice", f"{voice.score:.0%}", help="Probability that the author wrote this rather than one of the control voices.")
+    words.markdown(explain(author, voice))
+
+
+def explain(author: str, voice: Voice) -> str:
+    """The voice score in plain words."""
+    if voice.words < UNSURE_WORDS:
+        return f"Only {voice.words} words: too few to be sure whose voice this is."
+    if not voice.own:
+        other = f"**{voice.attributed_to}**" if voice.attributed_to else "nobody"
+        return f"This sounds more like {other} than like {author}. Try again, or give it more of your own points."
+    habit = f"{voice.typicality:.0%} of {author}'s own passages sound less like {author} than this one."
+    return f"This {'clearly ' if voice.score >= SURE else ''}sounds like **{author}**. {habit}"
+
+
+def _show_citation(citation: Citation) -> None:
+    title = citation.title or (citation.url if citation.document_id is None else None) or "Untitled"
+    date = f" · {citation.published_at:%-d %B %Y}" if citation.published_at else ""
+    origin = "" if citation.document_id else " · linked page"
+    with st.expander(f"{title}{date}{origin}"):
+        st.text(citation.quote)
+        if citation.url and citation.url.startswith(("https://", "http://")):
+            st.link_button("Read it", citation.url)
+
+
+def _as_markdown(text: str) -> str:
+    return text.replace("\n", "  \n").replace("$", "\\$")
+
+
+def _how_to_begin(waiting: list[str]) -> str:
+    if waiting:
+        return f"**No twin is deployed yet.** Train and deploy one with `twin run {waiting[0]}`."
+    return "**Nobody writes here yet.** Add yourself with `twin add NAME --source PATH`, then `twin run NAME`."
+
+
+def _api_url() -> str:
+    settings = get_settings()
+    return settings.api_url or f"http://127.0.0.1:{settings.api_port}"
+
+
+if __name__ == "__main__":  # Streamlit runs the file as the main script
+    page()

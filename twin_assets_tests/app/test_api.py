@@ -1,0 +1,116 @@
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+
+from app.api.main import create_app
+from twin_assets.settings import Settings
+from twin_assets.store.registry import Registry
+from twin_assets.writing.request import Draft
+from twin_assets_tests.writing.conftest import deploy
+
+BODY = {"author": "ada", "prompt": "fermenting vegetables", "words": 30, "seed": 3}
+
+
+def events(text: str) -> list[tuple[str, Any]]:
+    found = []
+    for block in text.replace("\r\n", "\n").split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if fields:
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def test_a_draft_comes_whole(api: TestClient) -> None:
+    answer = api.post("/v1/drafts", json=BODY)
+    assert answer.status_code == 200
+    draft = Draft.model_validate(answer.json())
+    assert draft.text
+    assert draft.citations[0].title == "Pickles"
+    assert draft.voice is not None
+
+
+@pytest.mark.parametrize("way", [{"json": {**BODY, "stream": True}}, {"json": BODY, "headers": {"Accept": "text/event-stream"}}])
+def test_a_draft_is_streamed_as_tokens_and_a_final_draft(api: TestClient, way: dict[str, Any]) -> None:
+    answer = api.post("/v1/drafts", **way)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *tokens, (name, last) = events(answer.text)
+    assert {event for event, _ in tokens} == {"token"}
+    assert len(tokens) > 5
+    assert name == "draft"
+    assert "".join(data["text"] for _, data in tokens).strip().startswith(Draft.model_validate(last).text)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("author", "status", "advice"), [("zoe", 404, "twin add"), ("bob", 409, "twin run bob")])
+def test_who_cannot_write_is_a_problem(api: TestClient, author: str, status: int, advice: str, stream: bool) -> None:
+    answer = api.post("/v1/drafts", json={**BODY, "author": author, "stream": stream})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert advice in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_is_down_is_a_problem_and_bad_health(api: TestClient, registry: Registry, stream: bool) -> None:
+    assert api.get("/health").status_code == 200
+    deploy(registry, "http://127.0.0.1:1/v1")
+    answer = api.post("/v1/drafts", json={**BODY, "stream": stream})
+    assert (answer.status_code, answer.json()["title"]) == (503, "Model down")
+    assert "twin up" in answer.json()["detail"]
+    health = api.get("/health")
+    assert health.status_code == 503
+    assert health.json()["status"] == "degraded"
+    assert [endpoint["healthy"] for endpoint in health.json()["endpoints"]] == [False]
+
+
+def test_health_names_every_endpoint(api: TestClient) -> None:
+    health = api.get("/health").json()
+    assert (health["status"], health["database"]) == ("ok", "ok")
+    assert [(one["author"], one["model_version"], one["healthy"]) for one in health["endpoints"]] == [("ada", "v1", True)]
+
+
+def test_without_a_database_it_starts_and_says_so(settings: Settings) -> None:
+    nowhere = settings.model_copy(update={"database_url": SecretStr("postgresql://nobody:secret@127.0.0.1:1/none")})
+    with TestClient(create_app(nowhere), raise_server_exceptions=False) as client:
+        health = client.get("/health")
+        assert health.status_code == 503
+        assert health.json()["database"] != "ok"
+        assert "secret" not in health.text
+        assert client.get("/v1/authors").status_code == 503
+        assert client.post("/v1/drafts", json=BODY).headers["content-type"] == "application/problem+json"
+
+
+def test_authors_say_whether_they_can_be_asked(api: TestClient) -> None:
+    ada, bob = api.get("/v1/authors").json()
+    assert (ada["name"], ada["deployed"], ada["model_version"]) == ("ada", True, "v1")
+    assert (bob["name"], bob["deployed"], bob["model_version"]) == ("bob", False, None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"), [({"prompt": ""}, "prompt"), ({"prompt": "x" * 4001}, "prompt"), ({"words": 5}, "words"), ({"tone": "fax"}, "tone")]
+)
+def test_requests_beyond_the_limits_name_the_field(api: TestClient, wrong: dict[str, Any], field: str) -> None:
+    answer = api.post("/v1/drafts", json={**BODY, **wrong})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_the_documentation_describes_every_operation(settings: Settings) -> None:
+    schema = create_app(settings).openapi()
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    assert all(operation["summary"] and operation["description"] for operation in operations)
+    assert {"200", "404", "409", "422", "503"} <= schema["paths"]["/v1/drafts"]["post"]["responses"].keys()
+    properties = schema["components"]["schemas"]["DraftBody"]["properties"]
+    assert all("description" in one for one in properties.values())
+
+
+def test_it_imports_neither_dagster_nor_models() -> None:
+    script = "import sys, app.api.main; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"dagster", "torch", "sentence_transformers", "transformers"} & set(modules)

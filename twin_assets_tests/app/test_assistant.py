@@ -1,0 +1,109 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.assistant.client import ApiDownError, ApiError, Client
+from app.assistant.main import explain
+from twin_assets.settings import get_settings
+from twin_assets.store.registry import Registry
+from twin_assets.writing.request import Draft, DraftRequest, Voice
+from twin_assets_tests.writing.conftest import deploy
+
+PAGE = Path(__file__).parents[2] / "app" / "assistant" / "main.py"
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The page, with an API that nobody serves; ``at`` gives it another."""
+    monkeypatch.setenv("TWIN_API_URL", "http://127.0.0.1:1")
+    get_settings.cache_clear()
+    yield AppTest.from_file(str(PAGE), default_timeout=60)
+    get_settings.cache_clear()
+
+
+def at(url: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("TWIN_API_URL", url)
+    get_settings.cache_clear()
+    return page.run()
+
+
+def ask(page: AppTest, prompt: str) -> AppTest:
+    page.text_area[0].set_value(prompt)
+    page.slider[0].set_value(30)
+    return page.button[0].click().run()
+
+
+def test_a_draft_appears_with_its_voice_and_citations(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(live_api, page, monkeypatch)
+    assert not page.exception
+    assert page.selectbox[0].options == ["ada"]
+    assert any("bob" in caption.value for caption in page.caption)
+    ask(page, "fermenting vegetables")
+    assert not page.exception
+    assert not page.error
+    assert page.code[0].value
+    assert page.metric[0].label == "Voice"
+    assert page.metric[0].value.endswith("%")
+    assert any("Pickles" in expander.label for expander in page.expander)
+    text = page.code[0].value
+    page.slider[0].set_value(50)
+    page.run()
+    assert page.code[0].value == text  # the draft outlives other interaction
+
+
+def test_an_empty_prompt_is_asked_for(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(live_api, page, monkeypatch)
+    ask(page, "  ")
+    assert "what the text is about" in page.warning[0].value
+    assert not page.code
+
+
+def test_a_model_that_is_down_is_explained(live_api: str, registry: Registry, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(registry, "http://127.0.0.1:1/v1")
+    at(live_api, page, monkeypatch)
+    ask(page, "tea")
+    assert not page.exception
+    assert "twin up" in page.error[0].value
+
+
+def test_without_an_api_it_says_how_to_start_one(page: AppTest) -> None:
+    page.run()
+    assert not page.exception
+    assert "make up" in page.error[0].value
+
+
+def test_without_twins_it_says_how_to_begin(live_api: str, registry: Registry, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.remove_deployment("ada")
+    at(live_api, page, monkeypatch)
+    assert "twin run ada" in page.info[0].value
+
+
+def test_the_client_speaks_the_contract(live_api: str) -> None:
+    client = Client(live_api)
+    assert [(author.name, author.deployed) for author in client.authors()] == [("ada", True), ("bob", False)]
+    *pieces, last = client.draft(DraftRequest(author="ada", prompt="tea", words=20))
+    assert pieces
+    assert all(isinstance(piece, str) for piece in pieces)
+    assert isinstance(last, Draft)
+    with pytest.raises(ApiError, match="twin run bob") as raised:
+        list(client.draft(DraftRequest(author="bob", prompt="tea")))
+    assert raised.value.problem.status == 409
+
+
+def test_the_client_tells_no_api_from_another_server(model_server) -> None:
+    with pytest.raises(ApiDownError, match="make up"):
+        Client("http://127.0.0.1:1").authors()
+    with pytest.raises(ApiError, match="is not the API"):
+        Client(model_server.url).authors()
+
+
+@pytest.mark.parametrize(
+    ("score", "own", "words", "said"),
+    [(0.95, True, 100, "clearly sounds like"), (0.6, True, 100, "This sounds like"), (0.1, False, 100, "eve"), (0.9, True, 12, "too few")],
+)
+def test_the_voice_is_explained_in_words(score: float, own: bool, words: int, said: str) -> None:
+    attributed = "ada" if own else "eve"
+    voice = Voice(score=score, own=own, words=words, attributed_to=attributed, typicality=0.4, similarities={}, habits={})
+    assert said in explain("ada", voice)
