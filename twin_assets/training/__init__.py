@@ -1,0 +1,1 @@
+"""Dataset, trainer, adapter, and the model file that is served."""

@@ -1,0 +1,150 @@
+"""Assets of the training stage: the dataset and the adapter."""
+
+import base64
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from twin_assets.cleaning.documents import load_documents, split
+from twin_assets.partitions import authors
+from twin_assets.resources import PlatformResource
+from twin_assets.settings import Settings
+from twin_assets.store.errors import TwinError
+from twin_assets.store.registry import Model, Registry
+from twin_assets.training.dataset import build_dataset, write_dataset
+from twin_assets.training.trainer import (
+    Plan,
+    finished,
+    finished_figures,
+    log_tail,
+    loss_plot,
+    make_plan,
+    mark_finished,
+    trainer_command,
+    trainer_environment,
+    write_config,
+)
+
+DATASET, ADAPTER = "instruct_dataset", "adapter_weights"
+
+
+@dg.asset(
+    key_prefix="training",
+    partitions_def=authors,
+    deps=[dg.AssetKey(["cleaning", "cleaned_documents"])],
+    group_name="training",
+    kinds={"python", "parquet"},
+    owners=["team:twin"],
+    tags={"cost": "cpu"},
+    code_version="1",
+)
+def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
+    """Prompts made for the author's **verbatim** passages: what the twin learns from.
+
+    Every answer is copied from a cleaned document, letter by letter; only the prompts are made, from the title, key
+    phrases, platform and length. The newest documents are held out for the evaluation, and a training passage that is
+    an exact or near copy of a held-out one is dropped. Fails, saying how much is missing, when the author has too little text.
+    """
+    author, settings = context.partition_key, platform.settings()
+    try:
+        dataset = build_dataset(author, split(load_documents(platform.database(), author), settings.held_out_share), settings)
+    except TwinError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    with tempfile.TemporaryDirectory() as folder:
+        write_dataset(dataset, Path(folder))
+        card = (Path(folder) / "README.md").read_text()
+        uri = platform.artifacts().put_directory(author, DATASET, dataset.version, Path(folder))
+    platform.registry().record_artifact(author, DATASET, dataset.version, uri, dataset.figures)
+    examples = [
+        dg.TableRecord({"prompt": example.messages[-2]["content"][:200], "answer": example.answer[:200], "words": example.words})
+        for example in dataset.train[:5]
+    ]
+    return dg.MaterializeResult(
+        metadata={
+            **dataset.figures,
+            "card": dg.MetadataValue.md(card),
+            "examples": dg.MetadataValue.table(examples),
+            "path": dg.MetadataValue.path(uri),
+        },
+        data_version=dg.DataVersion(dataset.version),
+    )
+
+
+@dg.asset(
+    key_prefix="training",
+    partitions_def=authors,
+    deps=[dg.AssetKey(["training", DATASET])],
+    group_name="training",
+    kinds={"axolotl", "huggingface"},
+    owners=["team:twin"],
+    tags={"cost": "gpu"},
+    pool="gpu",
+    code_version="1",
+)
+def adapter_weights(context: dg.AssetExecutionContext, platform: PlatformResource, pipes: dg.PipesSubprocessClient) -> dg.MaterializeResult:
+    """The LoRA adapter that carries the author's voice, trained by axolotl in its own environment.
+
+    Loss, tokens per second and the time left stream into this run's log. A training that was killed goes on from its
+    last checkpoint; one that was finished before with the same dataset, recipe and base model is not repeated.
+    """
+    author, settings, registry = context.partition_key, platform.settings(), platform.registry()
+    dataset = registry.latest_artifact(author, DATASET)
+    if dataset is None:
+        raise dg.Failure(f"{author} has no dataset yet. Materialize training/{DATASET} first.", allow_retries=False)
+    try:
+        plan = make_plan(author, dataset.version, settings)
+        figures = _train(context, pipes, plan, platform.artifacts().local(dataset.uri) / "train.jsonl", settings)
+        model = _register(platform, registry, plan, figures)
+    except TwinError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    return dg.MaterializeResult(metadata=_metadata(model, dict(model.figures)), data_version=dg.DataVersion(model.version))
+
+
+def _train(
+    context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, plan: Plan, training_file: Path, settings: Settings
+) -> dict[str, Any]:
+    if finished(plan):
+        context.log.info(f"model {plan.version} was trained before: nothing to do")
+        return finished_figures(plan)
+    config = write_config(plan, training_file, settings)
+    context.log.info(f"training model {plan.version} with {settings.training_config.name}; the trainer prints to {plan.log}")
+    try:
+        invocation = pipes.run(
+            context=context.op_execution_context,
+            command=trainer_command(plan, config, settings),
+            env=trainer_environment(settings, dict(os.environ)),
+        )
+    except dg.DagsterExecutionInterruptedError:
+        raise
+    except dg.DagsterError as error:
+        raise TwinError(f"The trainer failed: {error}\nLast lines of {plan.log}:\n{log_tail(plan)}") from error
+    return mark_finished(plan, [dict(message) for message in invocation.get_custom_messages()])
+
+
+def _register(platform: PlatformResource, registry: Registry, plan: Plan, figures: dict[str, Any]) -> Model:
+    with tempfile.TemporaryDirectory() as folder:
+        for file in plan.adapter.iterdir():
+            if file.is_file() and file.suffix in {".safetensors", ".json", ".jinja"}:
+                (Path(folder) / file.name).write_bytes(file.read_bytes())
+        (Path(folder) / "axolotl.yaml").write_bytes((plan.folder / "axolotl.yaml").read_bytes())
+        uri = platform.artifacts().put_directory(plan.author, ADAPTER, plan.version, Path(folder))
+    model = Model(plan.version, plan.author, plan.dataset_version, plan.config_hash, plan.base_model, uri, figures=figures)
+    registry.record_model(model)
+    return model
+
+
+def _metadata(model: Model, figures: dict[str, Any]) -> dict[str, Any]:
+    losses = figures.pop("losses", [])
+    picture = base64.b64encode(loss_plot(losses)).decode()
+    return {
+        "model_version": model.version,
+        "dataset_version": model.dataset_version,
+        "base_model": model.base_model,
+        "config_hash": model.config_hash,
+        "adapter": dg.MetadataValue.path(model.adapter_uri),
+        "loss": dg.MetadataValue.md(f"![loss over the steps](data:image/png;base64,{picture})"),
+        **{name: value for name, value in figures.items() if value is not None},
+    }

@@ -1,0 +1,60 @@
+"""What axolotl needs from us, through its own plug-in interface; this module runs in the trainer's environment."""
+
+import time
+from typing import Any
+
+import torch
+from axolotl.integrations.base import BasePlugin  # pyright: ignore[reportMissingImports]
+from dagster_pipes import PipesContext
+from transformers import TrainerCallback
+
+
+class TwinPlugin(BasePlugin):
+    """Lets axolotl train in bfloat16 on a CPU, and reports every step to the Dagster run."""
+
+    def get_training_args(self, cfg: Any) -> dict[str, Any]:
+        """Extra training arguments: transformers refuses bfloat16 without a GPU unless it is told that the CPU is meant."""
+        return {} if torch.cuda.is_available() else {"use_cpu": True}
+
+    def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
+        """The callback that reports."""
+        return [StepReporter(trainer)]
+
+
+class StepReporter(TrainerCallback):
+    """Sends step, loss, tokens per second and the time left through Dagster Pipes."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.pipes = PipesContext.get()
+        self.tokens = 0
+        self.started = 0.0
+        self.first_step = 0
+        collate = trainer.data_collator
+
+        def counting(features: Any, *arguments: Any, **options: Any) -> Any:
+            batch = collate(features, *arguments, **options)
+            self.tokens += int(batch["attention_mask"].sum())
+            return batch
+
+        trainer.data_collator = counting
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Starts the clock; a resumed training starts at its checkpoint's step."""
+        self.started, self.first_step = time.monotonic(), state.global_step
+        self.pipes.log.info(f"training: step {state.global_step} of {state.max_steps}")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Reports one step."""
+        if not logs or "loss" not in logs:
+            return
+        seconds = time.monotonic() - self.started
+        done = state.global_step - self.first_step
+        speed = self.tokens / seconds
+        left = seconds / max(done, 1) * (state.max_steps - state.global_step)
+        loss = float(logs["loss"])
+        self.pipes.log.info(
+            f"step {state.global_step}/{state.max_steps}  loss {loss:.3f}  {speed:.0f} tokens/s  {left // 60:.0f}:{left % 60:02.0f} left"
+        )
+        self.pipes.report_custom_message(
+            {"step": state.global_step, "steps": state.max_steps, "loss": loss, "tokens": self.tokens, "seconds": seconds}
+        )

@@ -1,0 +1,227 @@
+"""Everything around a training that is not the training itself: its configuration, its folder, its traces."""
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from twin_assets.models import file_hash, trainable
+from twin_assets.settings import PROJECT_ROOT, Settings
+from twin_assets.store.errors import TwinError
+
+PLUGIN = "twin_assets.training.axolotl_plugin.TwinPlugin"
+TRAINER_MODULE = "twin_assets.training.trainer_main"
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+LOG_TAIL = 12
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that is fully decided: the same plan has the same version and the same folder.
+
+    Attributes:
+        author: Whose voice.
+        dataset_version: What is trained on.
+        base_model: Spec of the model that learns.
+        recipe: The configuration file's content and the bounds set by settings: what changes the result.
+        home: The data home, which holds the training's folder; a killed training is resumed there from its last checkpoint.
+    """
+
+    author: str
+    dataset_version: str
+    base_model: str
+    recipe: dict[str, Any]
+    home: Path
+
+    @cached_property
+    def config_hash(self) -> str:
+        """Hash of the recipe."""
+        return _digest(self.recipe)
+
+    @cached_property
+    def version(self) -> str:
+        """Version of the model that this plan makes."""
+        return _digest([self.author, self.dataset_version, self.base_model, self.config_hash])
+
+    @property
+    def folder(self) -> Path:
+        """The training's own folder."""
+        return self.home / "training" / self.version
+
+    @property
+    def log(self) -> Path:
+        """What the trainer printed."""
+        return self.folder / "trainer.log"
+
+    @property
+    def adapter(self) -> Path:
+        """Where the finished adapter appears."""
+        return self.folder / "output"
+
+
+def make_plan(author: str, dataset_version: str, settings: Settings) -> Plan:
+    """Decides a training.
+
+    Raises:
+        TwinError: When the configuration file is missing or is not a mapping.
+    """
+    if not settings.training_config.exists():
+        raise TwinError(f"There is no training configuration {settings.training_config}. Set TWIN_TRAINING_CONFIG to an axolotl YAML file.")
+    recipe = yaml.safe_load(settings.training_config.read_text())
+    if not isinstance(recipe, dict):
+        raise TwinError(f"{settings.training_config} is not an axolotl configuration: a mapping of settings is expected.")
+    if settings.training_max_steps:
+        recipe["max_steps"] = settings.training_max_steps
+    return Plan(author, dataset_version, settings.base_model, recipe, settings.home)
+
+
+def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
+    """Writes the configuration that axolotl reads: the recipe, and what depends on this machine.
+
+    Returns:
+        Its path.
+
+    Raises:
+        TwinError: When the trainer's environment is not there.
+    """
+    if not settings.trainer_python.exists():
+        raise TwinError(f"The trainer's environment is not at {settings.trainer_python}. Run `make setup`, or set TWIN_TRAINER_PYTHON.")
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        **plan.recipe,
+        "bf16": bool(plan.recipe.get("bf16")) and bf16_is_fast(),
+        "base_model": str(trainable(plan.base_model, settings)),
+        "datasets": [{"path": str(training_file), "ds_type": "json", "type": "chat_template", "field_messages": "messages"}],
+        # the data enter axolotl's cache key by their path alone
+        "dataset_prepared_path": str(plan.folder / f"prepared-{file_hash(training_file)[:12]}"),
+        "output_dir": str(plan.adapter),
+        "auto_resume_from_checkpoints": True,
+        "plugins": [PLUGIN],
+        "dataloader_num_workers": 0,  # the plug-in counts tokens in this process
+        "wandb_project": "llm-twin",
+        "wandb_name": f"{plan.author}-{plan.version}",
+    }
+    path = plan.folder / "axolotl.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+def trainer_command(plan: Plan, config: Path, settings: Settings) -> list[str]:
+    """The trainer's command line."""
+    return [str(settings.trainer_python), "-m", TRAINER_MODULE, str(config), str(plan.log)]
+
+
+def trainer_environment(settings: Settings, inherited: dict[str, str]) -> dict[str, str]:
+    """The trainer's environment variables: offline unless W&B is asked for, and no GPU on a laptop profile."""
+    environment = {
+        "PYTHONPATH": str(PROJECT_ROOT),
+        "HF_HUB_OFFLINE": "1",
+        "AXOLOTL_DO_NOT_TRACK": "1",
+        "WANDB_MODE": inherited.get("WANDB_MODE") or ("online" if inherited.get("WANDB_API_KEY") else "offline"),
+        "WANDB_DIR": str(settings.home),
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
+        "OMP_WAIT_POLICY": "passive",  # spinning threads crawl as soon as anything else wants the cores
+    }
+    return environment if settings.environment == "aws" else {**environment, "CUDA_VISIBLE_DEVICES": ""}
+
+
+def bf16_is_fast() -> bool:
+    """Whether this machine computes in bfloat16 natively; elsewhere it is emulated, slower than float32."""
+    if Path("/dev/nvidia0").exists():
+        return True
+    cpuinfo = Path("/proc/cpuinfo")
+    if platform.machine() != "x86_64" or not cpuinfo.exists():
+        return False
+    return bool(BF16_FLAGS & set(cpuinfo.read_text().split()))
+
+
+def finished(plan: Plan) -> bool:
+    """Whether the plan's adapter is complete."""
+    return (plan.folder / "finished.json").exists() and all((plan.adapter / name).exists() for name in ADAPTER_FILES)
+
+
+def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
+    """Records a training that ended well, with its figures.
+
+    Args:
+        plan: The training.
+        steps: What the plug-in reported: step, loss, tokens and seconds so far.
+
+    Returns:
+        Figures: ``steps``, ``loss_first``, ``loss_last``, ``tokens_per_second`` and ``losses`` as [step, loss] pairs.
+
+    Raises:
+        TwinError: When the trainer ended without an adapter.
+    """
+    missing = [name for name in ADAPTER_FILES if not (plan.adapter / name).exists()]
+    if missing:
+        raise TwinError(f"The trainer ended without {', '.join(missing)} in {plan.adapter}. Its last lines:\n{log_tail(plan)}")
+    losses = _loss_history(plan) or [[row["step"], row["loss"]] for row in steps]
+    last = steps[-1] if steps else {"tokens": 0, "seconds": 0}
+    figures = {
+        "steps": len(losses),
+        "loss_first": _mean(losses[:5]),
+        "loss_last": _mean(losses[-5:]),
+        "tokens_per_second": round(last["tokens"] / last["seconds"], 1) if last["seconds"] else None,
+        "tokens": last["tokens"],
+        "losses": losses,
+    }
+    (plan.folder / "finished.json").write_text(json.dumps(figures))
+    return figures
+
+
+def finished_figures(plan: Plan) -> dict[str, Any]:
+    """The figures of a finished training."""
+    return json.loads((plan.folder / "finished.json").read_text())
+
+
+def log_tail(plan: Plan) -> str:
+    """The last lines that the trainer printed."""
+    if not plan.log.exists():
+        return f"(nothing was printed to {plan.log})"
+    lines = plan.log.read_text(errors="replace").replace("\r", "\n").splitlines()
+    return "\n".join([line for line in lines if line.strip()][-LOG_TAIL:])
+
+
+def loss_plot(losses: list[list[float]]) -> bytes:
+    """The loss over the steps, as PNG."""
+    import io
+
+    import matplotlib.figure
+
+    figure = matplotlib.figure.Figure(figsize=(6.5, 3), layout="constrained")
+    axes = figure.subplots()
+    steps, values = [row[0] for row in losses], [row[1] for row in losses]
+    window = max(1, len(values) // 8)
+    smooth = [sum(values[max(0, i - window + 1) : i + 1]) / len(values[max(0, i - window + 1) : i + 1]) for i in range(len(values))]
+    axes.plot(steps, values, color="#b8c4d6", linewidth=1, label="each step")
+    axes.plot(steps, smooth, color="#2456a6", linewidth=2, label=f"mean of {window}")
+    axes.set(xlabel="step", ylabel="loss on the author's words")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _loss_history(plan: Plan) -> list[list[float]]:
+    states = sorted(plan.adapter.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1]))
+    if not states:
+        return []
+    history = json.loads(states[-1].read_text())["log_history"]
+    return [[row["step"], float(row["loss"])] for row in history if "loss" in row]
+
+
+def _mean(rows: list[list[float]]) -> float | None:
+    return round(sum(row[1] for row in rows) / len(rows), 4) if rows else None
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,138 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import pytest
+from sklearn.utils import check_random_state
+
+from twin_assets.cleaning.documents import Document, Split
+from twin_assets.settings import Settings
+from twin_assets.training.dataset import TooLittleText, build_dataset, load_dataset, nearest_heading, write_dataset
+from twin_assets.training.leaks import find_leaks
+from twin_assets.writing.prompts import Brief, messages
+
+NAMESPACE = UUID(int=7)
+VOCABULARY = [
+    f"{first}{second}" for first in ("brine", "jar", "salt", "dill", "crock") for second in ("", "like", "less", "ful", "ish", "ery")
+]
+
+
+def prose(seed: int, paragraphs: int = 4, words: int = 60) -> str:
+    random = check_random_state(seed)
+    return "\n\n".join(" ".join(random.choice(VOCABULARY, words)).capitalize() + "." for _ in range(paragraphs))
+
+
+def document(number: int, text: str | None = None, title: str | None = "", platform: str = "blog") -> Document:
+    text = prose(number) if text is None else text
+    return Document(
+        id=uuid5(NAMESPACE, str(number)),
+        author="ada",
+        platform=platform,
+        kind="article",
+        title=f"Pickle {number}" if title == "" else title,
+        url=None,
+        published_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number),
+        text_for_voice=text,
+        text_for_rag=text,
+        voice_words=len(text.split()),
+        content_hash="",
+    )
+
+
+@pytest.fixture
+def split() -> Split:
+    return Split(train=[document(number) for number in range(16)], held_out=[document(number) for number in range(100, 104)])
+
+
+def test_answers_are_verbatim_and_prompts_come_from_the_one_template(settings: Settings, split: Split) -> None:
+    dataset = build_dataset("ada", split, settings)
+    texts = {one.id: one for one in [*split.train, *split.held_out]}
+    assert {one.document_id for one in dataset.train} == {one.id for one in split.train}
+    assert {one.document_id for one in dataset.held_out} == {one.id for one in split.held_out}
+    for example in [*dataset.train, *dataset.held_out]:
+        assert example.answer in texts[example.document_id].text_for_voice
+        assert example.messages[-1] == {"role": "assistant", "content": example.answer}
+        assert settings.passage_min_words <= example.words <= settings.passage_max_words
+    example = dataset.train[0]
+    prompt = json.dumps(example.messages[:-1])
+    assert "Pickle 0" in prompt and str(round(example.words, -1)) in prompt
+    assert messages(Brief(prompt="x", platform="blog", words=10, phrases=()))[0]["role"] == example.messages[0]["role"]
+
+
+def test_the_version_depends_on_the_content_alone(settings: Settings, split: Split) -> None:
+    dataset = build_dataset("ada", split, settings)
+    assert build_dataset("ada", split, settings).version == dataset.version
+    assert replace(dataset, train=dataset.train[::-1]).version == dataset.version
+    split.train[3] = document(3, prose(3) + " Changed.")
+    assert build_dataset("ada", split, settings).version != dataset.version
+
+
+def test_it_is_read_back_as_it_was_written(settings: Settings, split: Split, tmp_path: Path) -> None:
+    dataset = build_dataset("ada", split, settings)
+    write_dataset(dataset, tmp_path)
+    assert load_dataset(tmp_path) == dataset
+    lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    assert lines == [{"messages": example.messages} for example in dataset.train]
+    card = (tmp_path / "README.md").read_text()
+    assert card.startswith("---\n") and dataset.version in card and "2026-01-01 to 2026-01-16" in card
+
+
+def test_the_cap_takes_from_every_document_before_it_takes_twice(settings: Settings, split: Split) -> None:
+    per_document: dict[UUID, int] = {}
+    for example in build_dataset("ada", split, settings.model_copy(update={"max_passages": 20})).train:
+        per_document[example.document_id] = per_document.get(example.document_id, 0) + 1
+    assert sum(per_document.values()) == 20
+    assert len(per_document) == 16 and set(per_document.values()) == {1, 2}
+
+
+def test_training_passages_that_repeat_held_out_ones_are_dropped(settings: Settings, split: Split) -> None:
+    clean = build_dataset("ada", split, settings)
+    copied = document(50, split.held_out[0].text_for_voice.upper())
+    planted = Split(train=[*split.train, copied], held_out=split.held_out)
+    dataset = build_dataset("ada", planted, settings)
+    assert clean.leaks == {} and dataset.leaks.keys() == {"exact"}
+    assert copied.id not in {example.document_id for example in dataset.train}
+    assert find_leaks(dataset.train, dataset.held_out) == []
+
+
+def test_a_leak_that_got_through_is_found(settings: Settings, split: Split) -> None:
+    dataset = build_dataset("ada", split, settings)
+    assert find_leaks([*dataset.train, dataset.held_out[0]], dataset.held_out)
+
+
+def test_too_little_text_says_how_much_is_missing(settings: Settings) -> None:
+    few = Split(train=[document(1)], held_out=[document(2)])
+    with pytest.raises(TooLittleText, match=r"240 words .* 2,760 fewer than the 3,000 .*twin add"):
+        build_dataset("ada", few, settings)
+
+
+def test_nothing_to_hold_out_is_too_little(settings: Settings, split: Split) -> None:
+    with pytest.raises(TooLittleText, match="hold out"):
+        build_dataset("ada", Split(train=split.train, held_out=[]), settings)
+
+
+def test_without_a_title_the_prompt_names_what_the_first_sentence_is_about(settings: Settings, split: Split) -> None:
+    text = "Cucumber futures collapsed on Tuesday. " + prose(1, 1, 50)
+    split.train.append(document(60, text, title=None, platform="linkedin"))
+    example = next(one for one in build_dataset("ada", split, settings).train if one.title is None)
+    asked = json.dumps(example.messages[:-1])
+    assert "Cucumber futures" in asked or "futures collapsed" in asked
+    assert "None" not in asked
+
+
+def test_phrases_stand_in_the_passage(settings: Settings) -> None:
+    text = "I don't trust a stainless steel crock, and I never will; don't ask me why I won't. " * 3
+    split = Split([document(number) for number in range(14)] + [document(70, text)], [document(100)])
+    dataset = build_dataset("ada", split, settings)
+    asked = str(next(example for example in dataset.train if example.title == "Pickle 70").messages[:-1])
+    assert "stainless steel" in asked or "steel crock" in asked
+    assert "'don'" not in asked and " don," not in asked
+
+
+def test_the_nearest_heading_is_the_last_one_above_the_passage() -> None:
+    markdown = "# Top\n\nIntro.\n\n## Salt #\n\n```\n# not a heading\n```\n\nThe passage\nhere.\n\n## Later\n\nElse."
+    assert nearest_heading(markdown, "The passage\nhere.") == "Salt"
+    assert nearest_heading(markdown, "Intro.") == "Top"
+    assert nearest_heading(markdown, "Not there.") is None

@@ -1,0 +1,116 @@
+"""Plans, configurations and traces of a training, without training."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from twin_assets.settings import PROJECT_ROOT, Settings
+from twin_assets.store.errors import TwinError
+from twin_assets.training import trainer
+from twin_assets.training.trainer import Plan, finished, log_tail, make_plan, mark_finished, trainer_environment
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    plan = make_plan("jane", "dataset-1", Settings(home=tmp_path))
+    plan.folder.mkdir(parents=True)
+    return plan
+
+
+def _adapter(plan: Plan) -> None:
+    plan.adapter.mkdir(parents=True, exist_ok=True)
+    for name in trainer.ADAPTER_FILES:
+        (plan.adapter / name).write_text("{}")
+
+
+def test_the_same_training_has_the_same_version_wherever_it_runs(tmp_path: Path) -> None:
+    here = make_plan("jane", "dataset-1", Settings(home=tmp_path / "here"))
+    there = make_plan("jane", "dataset-1", Settings(home=tmp_path / "there"))
+    assert here.version == there.version
+    assert here.folder != there.folder
+
+
+@pytest.mark.parametrize("change", [{"training_max_steps": 3}, {"base_model": "some/model"}])
+def test_what_changes_the_result_changes_the_version(tmp_path: Path, change: dict[str, object]) -> None:
+    usual = make_plan("jane", "dataset-1", Settings(home=tmp_path))
+    other = make_plan("jane", "dataset-1", Settings(home=tmp_path, **change))  # type: ignore[arg-type]
+    assert other.version != usual.version
+    assert make_plan("jane", "dataset-2", Settings(home=tmp_path)).version != usual.version
+    assert make_plan("joe", "dataset-1", Settings(home=tmp_path)).version != usual.version
+
+
+def test_a_missing_or_malformed_configuration_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TwinError, match="no training configuration"):
+        make_plan("jane", "d", Settings(home=tmp_path, training_config=tmp_path / "nothing.yaml"))
+    (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
+    with pytest.raises(TwinError, match="not an axolotl configuration"):
+        make_plan("jane", "d", Settings(home=tmp_path, training_config=tmp_path / "list.yaml"))
+
+
+def test_no_trainer_environment_is_said_before_anything_starts(plan: Plan, tmp_path: Path) -> None:
+    with pytest.raises(TwinError, match="make setup"):
+        trainer.write_config(plan, tmp_path / "train.jsonl", Settings(home=tmp_path, trainer_python=tmp_path / "python"))
+
+
+def test_a_training_is_finished_only_with_its_record_and_its_files(plan: Plan) -> None:
+    _adapter(plan)
+    assert not finished(plan)
+    mark_finished(plan, [{"step": 1, "loss": 3.0, "tokens": 50, "seconds": 1.0}])
+    assert finished(plan)
+    (plan.adapter / "adapter_model.safetensors").unlink()
+    assert not finished(plan)
+
+
+def test_a_trainer_that_ended_without_an_adapter_shows_its_last_lines(plan: Plan) -> None:
+    plan.log.write_text("\n".join(["early"] * 40 + ["CUDA? no: the disk was full"]))
+    with pytest.raises(TwinError, match=r"without adapter_model\.safetensors[\s\S]*the disk was full") as caught:
+        mark_finished(plan, [])
+    assert str(caught.value).count("early") < 20
+
+
+def test_figures_cover_a_resumed_training_as_a_whole(plan: Plan) -> None:
+    _adapter(plan)
+    for step, losses in ((9, [4.0] * 5 + [2.0] * 4), (10, [4.0] * 5 + [2.0] * 5)):
+        checkpoint = plan.adapter / f"checkpoint-{step}"
+        checkpoint.mkdir()
+        history = [{"step": number, "loss": loss} for number, loss in enumerate(losses, 1)]
+        (checkpoint / "trainer_state.json").write_text(json.dumps({"log_history": [*history, {"step": step, "train_runtime": 1.0}]}))
+    figures = mark_finished(plan, [{"step": 10, "loss": 2.0, "tokens": 300, "seconds": 2.0}])
+    assert (figures["steps"], figures["loss_first"], figures["loss_last"]) == (10, 4.0, 2.0)
+    assert figures["tokens_per_second"] == 150
+
+
+def test_progress_bars_do_not_hide_the_last_lines(plan: Plan) -> None:
+    plan.log.write_text("one\n" + "\r".join(f"{percent}%" for percent in range(100)) + "\nValueError: broken\n")
+    assert log_tail(plan).splitlines()[-1] == "ValueError: broken"
+
+
+def test_the_trainer_is_offline_and_on_the_cpu_unless_asked(tmp_path: Path) -> None:
+    local = trainer_environment(Settings(home=tmp_path), {})
+    assert (local["WANDB_MODE"], local["CUDA_VISIBLE_DEVICES"], local["HF_HUB_OFFLINE"]) == ("offline", "", "1")
+    assert trainer_environment(Settings(home=tmp_path), {"WANDB_API_KEY": "k"})["WANDB_MODE"] == "online"
+    assert "CUDA_VISIBLE_DEVICES" not in trainer_environment(Settings(home=tmp_path, environment="aws"), {})
+
+
+@pytest.mark.parametrize("config", sorted((PROJECT_ROOT / "training_configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_recipes_hold_only_what_axolotl_knows(config: Path) -> None:
+    """axolotl accepts unknown keys silently, so its own schema is asked."""
+    python = Settings().trainer_python
+    if not python.exists():
+        pytest.skip("no trainer environment: run `make setup`")
+    import subprocess
+
+    recipe = yaml.safe_load(config.read_text())
+    known = subprocess.run(
+        [
+            str(python),
+            "-c",
+            "import json; from axolotl.utils.schemas.config import AxolotlInputConfig as c; print(json.dumps(sorted(c.model_fields)))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()[-1]
+    assert set(recipe) <= set(json.loads(known))
