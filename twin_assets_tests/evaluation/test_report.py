@@ -1,0 +1,68 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from twin_assets.evaluation.report import LABELS, plots, table, to_html, to_markdown
+from twin_assets.evaluation.rungs import Ladder
+from twin_assets_tests.evaluation.conftest import HOSTILE, make_ladder
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in {"src", "href"} or name.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def page(ladder: Ladder) -> _Page:
+    page = _Page()
+    page.feed(to_html(ladder, plots(ladder)))
+    return page
+
+
+def test_hostile_texts_stay_texts(page: _Page):
+    assert "script" not in page.tags
+    assert page.text.count(HOSTILE.strip()) == 2  # once as a prompt, once as an answer
+
+
+def test_the_page_needs_nothing_beside_it(page: _Page):
+    assert len(page.links) == 3
+    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+
+
+def test_every_rung_is_in_the_table_with_its_interval(ladder: Ladder):
+    lines = table(ladder).splitlines()
+    assert len(lines) == 2 + len(ladder.rungs)
+    assert len({line.count("|") for line in lines}) == 1
+    assert "7 of 8 = 88% (53% to 98%)" in next(line for line in lines if line.startswith("| Twin |"))
+    assert all(label in "\n".join(lines) for label in LABELS.values())
+
+
+def test_no_text_ends_its_markdown_block(ladder: Ladder):
+    markdown = to_markdown(ladder)
+    outside = re.sub(r"^(`{3,})text\n.*?\n\1$", "", markdown, flags=re.MULTILINE | re.DOTALL)
+    assert HOSTILE in markdown
+    assert "<script" not in outside and "javascript:" not in outside
+
+
+def test_plots_are_pictures_and_differ_with_the_figures():
+    one, other = plots(make_ladder(base=3)), plots(make_ladder(base=4))
+    assert all(data.startswith(_PNG) for data in one.values())
+    assert one["voice.png"] != other["voice.png"]
+    assert one["verbatim.png"] == other["verbatim.png"]
+
+
+def test_a_single_prompt_is_enough_for_a_report():
+    assert "<h2>The ladder</h2>" in to_html(make_ladder(base=0, twin=1, prompts=1), {})

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin_assets.evaluation.rungs import Task, Yardsticks, evenly, measure, wilson
+from twin_assets.evaluation.verbatim import VerbatimIndex
+from twin_assets.voice.profile import build_profile
+from twin_assets_tests.evaluation.conftest import make_ladder
+
+_OWN = "I burned the bread again, and I knew why: the oven runs hot. So I wrote it down. My notes don't lie; I do, sometimes. "
+_OTHER = "The committee has reviewed the proposal of the department and it was found that the requirements were met in full. "
+
+
+class _Letters:
+    """An embedder of letter counts: enough to tell equal texts from different ones."""
+
+    def encode(self, texts: list[str], /) -> np.ndarray:
+        counts = np.array([[text.lower().count(letter) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts])
+        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def yardsticks() -> Yardsticks:
+    profile = build_profile("ana", [_OWN * 60], {"clerk": [_OTHER * 60]})
+    return Yardsticks(profile, VerbatimIndex(["A thermometer with a magnet on its back costs nine dollars at the shop."]), _Letters())
+
+
+def _task(place: int, passages: tuple[str, ...] = ()) -> Task:
+    from uuid import UUID
+
+    return Task(UUID(int=place), "Write about bread.", _OWN, 30, place, passages)
+
+
+def test_a_rung_counts_whose_voice_it_is(yardsticks: Yardsticks):
+    rung = measure("twin", [_OWN * 6, _OTHER * 6, ""], [_task(0), _task(1), _task(2)], yardsticks, [])
+    assert [voice.own for voice in rung.voices] == [True, False, False]
+    assert rung.own == 1
+    assert rung.attribution == pytest.approx(1 / 3)
+
+
+def test_content_is_closer_for_the_text_that_the_author_wrote(yardsticks: Yardsticks):
+    near = measure("twin", [_OWN], [_task(0)], yardsticks, []).content
+    far = measure("twin", [_OTHER], [_task(0)], yardsticks, []).content
+    assert near.to_real == pytest.approx(1)
+    assert (near.to_real, near.rouge, near.chrf) > (far.to_real, far.rouge, far.chrf)
+    assert near.rouge > far.rouge and near.chrf > far.chrf
+
+
+def test_what_stood_in_the_prompt_is_copied_but_not_memorised(yardsticks: Yardsticks):
+    copy = "Buy a thermometer with a magnet on its back."
+    task = _task(0, passages=("He has a thermometer with a magnet on its back there.",))
+    shown = measure("twin_rag", [copy], [task], yardsticks, [])
+    assert (shown.verbatim.words, shown.memorised.words) == (8, 0)
+    unshown = measure("twin", [copy], [_task(0)], yardsticks, [])
+    assert (unshown.verbatim.words, unshown.memorised.words) == (8, 8)
+    assert measure("twin", [copy], [_task(0)], yardsticks, [copy]).memorised.words == 0
+
+
+def test_figures_name_what_the_gate_and_the_benchmarks_read():
+    figures = make_ladder(base=3, twin=7, memorised=6).figures
+    assert (figures["voice_base"], figures["voice_twin"], figures["voice_human"]) == (0.375, 0.875, 1)
+    assert (figures["memorised_longest"], figures["verbatim_longest"]) == (6, 9)
+    assert all(isinstance(value, int | float) for value in figures.values())
+
+
+def test_wilson_is_the_published_interval():
+    assert wilson(7, 10) == (pytest.approx(0.3968, abs=1e-4), pytest.approx(0.8922, abs=1e-4))
+    assert wilson(0, 0) == (0, 1)
+
+
+@given(st.integers(1, 500).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
+def test_wilson_holds_the_share(counts: tuple[int, int]):
+    low, high = wilson(*counts)
+    assert 0 <= low <= counts[0] / counts[1] + 1e-12
+    assert counts[0] / counts[1] - 1e-12 <= high <= 1
+
+
+@given(st.integers(0, 300), st.integers(1, 300))
+def test_evenly_picks_distinct_places_over_the_whole_range(count: int, limit: int):
+    places = evenly(count, limit)
+    assert len(places) == min(count, limit)
+    assert places == sorted(set(places))
+    assert all(0 <= place < count for place in places)
+    if 0 < limit < count:
+        assert max(b - a for a, b in zip([-1, *places], [*places, count], strict=True)) <= count // limit + 2

@@ -1,0 +1,70 @@
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin_assets.evaluation.verbatim import SHORTEST, VerbatimIndex, longest_memorised_run, longest_verbatim_run
+from twin_assets.evaluation.words import words
+
+_TEXT = st.lists(st.sampled_from(["a", "b", "c", "d", "it's"]), max_size=25).map(" ".join)
+_CORPUS = st.lists(_TEXT, max_size=4)
+
+
+def _by_brute_force(text: str, corpus: list[str]) -> int:
+    tokens = words(text)
+    padded = [f" {' '.join(words(source))} " for source in corpus]
+    lengths = (
+        end - start
+        for start in range(len(tokens))
+        for end in range(start + SHORTEST, len(tokens) + 1)
+        if any(f" {' '.join(tokens[start:end])} " in source for source in padded)
+    )
+    return max(lengths, default=0)
+
+
+@given(_TEXT, _CORPUS)
+def test_longest_run_is_the_one_that_brute_force_finds(text: str, corpus: list[str]):
+    run = longest_verbatim_run(text, corpus)
+    assert run.words == _by_brute_force(text, corpus) == len(words(run.quote))
+    if run.words:
+        assert run.quote in text
+        assert f" {' '.join(words(run.quote))} " in f" {' '.join(words(corpus[run.source_index]))} "
+
+
+@given(_TEXT, _CORPUS)
+def test_no_run_lies_inside_another(text: str, corpus: list[str]):
+    runs = VerbatimIndex(corpus).runs(text)
+    assert [run.words for run in runs] == sorted((run.words for run in runs), reverse=True)
+    assert len(runs) <= len(words(text))
+
+
+@given(st.text(), st.lists(st.text(), max_size=3))
+def test_any_text_is_accepted(text: str, corpus: list[str]):
+    index = VerbatimIndex([*corpus, text])
+    count = len(words(text))
+    assert index.longest(text).words == (count if count >= SHORTEST else 0)
+
+
+def test_case_punctuation_and_typography_do_not_hide_a_copy():
+    run = longest_verbatim_run("So: I DON\u2019T know \u2014 why it rained, he said", ["x y z", "But I don't know why it rained. Then"])
+    assert (run.words, run.quote, run.source_index) == (6, "I DON\u2019T know \u2014 why it rained", 1)
+
+
+def test_no_run_crosses_from_one_corpus_text_into_the_next():
+    assert longest_verbatim_run("one two three four five six seven eight", ["one two three four", "five six seven eight"]).words == 4
+
+
+def test_a_run_that_the_base_model_writes_too_is_excused():
+    learned = VerbatimIndex(["it was the best of times it was the worst of times and my oven smoked all night long"])
+    text = "As they say, it was the best of times it was the worst of times. My oven smoked all night."
+    excused = VerbatimIndex(["It was the best of times, it was the worst of times!"])
+    assert longest_memorised_run(text, learned, VerbatimIndex([])).words == 12
+    assert longest_memorised_run(text, learned, excused).quote == "My oven smoked all night"
+
+
+def test_half_a_million_words_are_searched_in_seconds():
+    corpus = [" ".join(f"w{(i * i + j) % 5000}" for j in range(1000)) for i in range(500)]
+    started = time.monotonic()
+    index = VerbatimIndex(corpus)
+    assert all(index.longest(text).words == 1000 for text in corpus[:20])
+    assert time.monotonic() - started < 20
