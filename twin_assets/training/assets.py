@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterPipesExecutionError  # not exported; dagster is pinned
 
 from twin_assets.cleaning.documents import load_documents, split
 from twin_assets.partitions import authors
@@ -117,9 +118,7 @@ def _train(
             command=trainer_command(plan, config, settings),
             env=trainer_environment(settings, dict(os.environ)),
         )
-    except dg.DagsterExecutionInterruptedError:
-        raise
-    except dg.DagsterError as error:
+    except DagsterPipesExecutionError as error:
         raise TwinError(f"The trainer failed: {error}\nLast lines of {plan.log}:\n{log_tail(plan)}") from error
     return mark_finished(plan, [dict(message) for message in invocation.get_custom_messages()])
 

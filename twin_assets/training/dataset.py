@@ -19,7 +19,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.leaks import find_leaks
 from twin_assets.training.passages import passages
-from twin_assets.writing.prompts import Brief, messages
+from twin_assets.writing.prompts import Brief, messages, plain
 
 log = structlog.get_logger(__name__)
 
@@ -126,6 +126,8 @@ def _passages(documents: Iterable[Document], settings: Settings) -> list[_Passag
     found = {}
     for document in documents:
         for answer in passages(document.text_for_voice, settings.passage_min_words, settings.passage_max_words):
+            if plain(answer) != answer:  # a role marker in an answer would be trained as one
+                continue
             key = uuid5(document.id, hashlib.sha256(answer.encode()).hexdigest())
             found.setdefault(key, _Passage(key, document, answer))
     return list(found.values())

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,6 +96,7 @@ def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
     plan.folder.mkdir(parents=True, exist_ok=True)
     config = {
         **plan.recipe,
+        **_bounded(plan.recipe, len(training_file.read_text(encoding="utf-8").splitlines())),
         "bf16": bool(plan.recipe.get("bf16")) and bf16_is_fast(),
         "base_model": str(trainable(plan.base_model, settings)),
         "datasets": [{"path": str(training_file), "ds_type": "json", "type": "chat_template", "field_messages": "messages"}],
@@ -209,6 +211,14 @@ def loss_plot(losses: list[list[float]]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
+
+
+def _bounded(recipe: dict[str, Any], examples: int) -> dict[str, int]:
+    """``max_steps`` as a bound: transformers takes it for the number of steps, beyond the epochs."""
+    if "max_steps" not in recipe:
+        return {}
+    batch = recipe.get("micro_batch_size", 1) * recipe.get("gradient_accumulation_steps", 1)
+    return {"max_steps": min(recipe["max_steps"], math.ceil(math.ceil(examples / batch) * recipe.get("num_epochs", 1)))}
 
 
 def _loss_history(plan: Plan) -> list[list[float]]:

@@ -18,7 +18,8 @@ def test_only_a_falling_finite_loss_passes() -> None:
     def figures(*losses: float) -> dict[str, object]:
         return {"losses": list(enumerate(losses)), "loss_first": losses[0], "loss_last": losses[-1]}
 
-    assert training_converged(figures(3.0, 2.5, 2.0)).passed
-    assert not training_converged(figures(2.0, 2.5, 3.0)).passed
+    assert training_converged(figures(*[3.0] * 6, *[2.0] * 6)).passed
+    assert not training_converged(figures(*[2.0] * 6, *[3.0] * 6)).passed
     assert not training_converged(figures(3.0, float("nan"), 2.0)).passed
+    assert "Too few steps" in training_converged(figures(2.0, 3.0)).description
     assert not training_converged({}).passed

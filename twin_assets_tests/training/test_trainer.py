@@ -49,6 +49,13 @@ def test_a_missing_or_malformed_configuration_is_named(tmp_path: Path) -> None:
         make_plan("jane", "d", Settings(home=tmp_path, training_config=tmp_path / "list.yaml"))
 
 
+@pytest.mark.parametrize(("bound", "examples", "steps"), [(120, 109, 84), (120, 480, 120), (2, 8, 2)])
+def test_steps_are_bounded_by_the_epochs_and_by_the_setting(tmp_path: Path, bound: int, examples: int, steps: int) -> None:
+    recipe = {"micro_batch_size": 4, "num_epochs": 3, "max_steps": bound}
+    assert trainer._bounded(recipe, examples) == {"max_steps": steps}
+    assert trainer._bounded({"num_epochs": 3}, examples) == {}
+
+
 def test_no_trainer_environment_is_said_before_anything_starts(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(TwinError, match="make setup"):
         trainer.write_config(plan, tmp_path / "train.jsonl", Settings(home=tmp_path, trainer_python=tmp_path / "python"))

@@ -3,7 +3,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -72,10 +71,8 @@ def test_interrupt_stops_it_even_when_a_shell_had_it_ignored(gguf: Path, tmp_pat
 def test_a_file_that_is_no_model_is_an_error_with_the_log(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"not a model")
-    started = time.monotonic()
     with pytest.raises(ModelServerError, match=r"(?s)broken\.gguf did not come up.*Failed to init server"):
         start(broken, 18450, tmp_path / "log", "v1")
-    assert time.monotonic() - started < 60
     with pytest.raises(ModelServerError, match="There is no model"):
         start(tmp_path / "absent.gguf", 18450, tmp_path / "log", "v1")
 

@@ -1,0 +1,114 @@
+"""The whole graph on a fresh data home: ``twin demo``, then the same again with nothing changed.
+
+``--data DIR`` learns from a folder instead of the sample author. Figures: wall time of both runs in seconds, peak memory of
+all processes together in GB, training tokens per second, and the voice scores of base model and twin.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.frame import PeakMemory, Result, run, say
+
+
+def measure(arguments: argparse.Namespace) -> Result:
+    """Runs the demo twice in a home of its own and reads what the runs recorded."""
+    home = Path(tempfile.mkdtemp(prefix="twin-benchmark-", dir=arguments.work))
+    home.chmod(0o755)
+    os.environ.update(TWIN_HOME=str(home), DAGSTER_HOME="", TWIN_MODEL_PORT="18081")
+    try:
+        command = ["demo", *(["--from", str(arguments.data)] if arguments.data else [])]
+        with PeakMemory(lambda: _processes(home)).watching() as memory:
+            first = _twin(command)
+        before = _counts()
+        second = _twin(command)
+        rows = _steps(memory)
+        figures = {
+            "demo_seconds": round(first, 1),
+            "rerun_seconds": round(second, 1),
+            "peak_memory_gb": round(memory.peak_gb(), 2),
+            **_recorded(),
+            **{f"rerun_{name}": after - before[name] for name, after in _counts().items()},
+        }
+        return Result(figures, {"rerun": "the same command again, nothing changed"}, rows)
+    finally:
+        _twin(["down"])
+        if not arguments.keep:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _twin(arguments: list[str]) -> float:
+    say(f"twin {' '.join(arguments)}")
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-m", "twin_assets.cli", *arguments], stdout=sys.stderr, check=True)
+    return time.monotonic() - start
+
+
+def _processes(home: Path) -> list[psutil.Process]:
+    """This benchmark's children, and the servers that outlive their parents."""
+    found = {process.pid: process for process in psutil.Process().children(recursive=True)}
+    for process in psutil.process_iter(["name", "cmdline", "cwd"]):
+        if str(home) in f"{process.info['cwd']} {' '.join(process.info['cmdline'] or [])}":
+            found[process.pid] = process
+    return list(found.values())
+
+
+def _steps(memory: PeakMemory) -> list[str]:
+    from twin_assets.runs import dagster_instance
+    from twin_assets.settings import get_settings
+
+    rows = ["| asset | seconds | peak GB |", "|---|---|---|"]
+    with dagster_instance(get_settings()) as instance:
+        oldest = instance.get_run_records()[-1]
+        for step in sorted(instance.get_run_step_stats(oldest.dagster_run.run_id), key=lambda step: step.start_time or 0):
+            if step.start_time and step.end_time:
+                peak = memory.peak_gb(step.start_time, step.end_time)
+                rows.append(f"| {step.step_key.replace('__', '/')} | {step.end_time - step.start_time:.1f} | {peak:.2f} |")
+    return rows
+
+
+def _recorded() -> dict[str, float]:
+    from twin_assets.settings import get_settings
+    from twin_assets.store.database import open_database
+    from twin_assets.store.registry import Registry
+
+    registry = Registry(open_database(get_settings()))
+    (author,) = registry.authors()
+    model, report = registry.latest_model(author), registry.latest_artifact(author, "eval_report")
+    if model is None or report is None:
+        raise SystemExit("the demo left no model or no report")
+    return {
+        "train_tokens_per_second": model.figures["tokens_per_second"],
+        "loss_first": model.figures["loss_first"],
+        "loss_last": model.figures["loss_last"],
+        **{name: round(value, 3) for name, value in report.figures.items() if isinstance(value, int | float)},
+    }
+
+
+def _counts() -> dict[str, int]:
+    """What must not grow in a run with nothing to do."""
+    from sqlalchemy import text
+
+    from twin_assets.settings import get_settings
+    from twin_assets.store.database import open_database
+
+    with open_database(get_settings()).begin() as connection:
+        vectors = connection.execute(text("select count(*) from features.embeddings")).scalar_one()
+        models = connection.execute(text("select count(*) from registry.models")).scalar_one()
+    return {"new_embeddings": vectors, "new_models": models}
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()), help="where the data home is made")
+    parser.add_argument("--keep", action="store_true", help="keep the data home")
+
+
+if __name__ == "__main__":
+    run("graph", measure, _arguments)

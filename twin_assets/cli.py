@@ -1,0 +1,383 @@
+"""The ``twin`` command: thin calls into the stages."""
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import structlog
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from twin_assets.settings import Settings, get_settings
+from twin_assets.store.errors import TwinError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Learn to write like one person, from that person's own words.",
+)
+db = typer.Typer(no_args_is_help=True, help="The embedded Postgres.")
+app.add_typer(db, name="db")
+
+DEMO_PROMPT = "a small thing that went wrong this week"
+
+console = Console(file=sys.stdout, highlight=False)  # a run sends what libraries print to its log
+errors = Console(file=sys.stderr, highlight=False)
+
+Author = Annotated[str, typer.Argument(help="The author's name: lower-case letters, digits, - and _.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+
+
+def main() -> None:
+    """Entry point: runs the command and turns errors meant for the user into one message."""
+    _quiet_logs()
+    try:
+        app(standalone_mode=False)
+    except TwinError as error:
+        _fail(str(error), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("Stopped. Run the same command again: it goes on where it stopped.", 130)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except OSError as error:
+        _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
+    except ValidationError as error:
+        _fail(f"A setting cannot be used. {_problems(error)} docs/settings.md says what it may be.", 2)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # click's own usage errors
+            raise
+        _fail(error.format_message(), 2)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@app.command()
+def up() -> None:
+    """Start everything (Postgres, model servers, API, assistant, Dagster) and stop it all on Ctrl-C."""
+    from twin_assets.services import Supervisor
+
+    Supervisor(get_settings(), say=lambda line: console.print(f"[dim]{escape(line)}[/dim]"), on_ready=_print_services).run()
+
+
+@app.command()
+def down() -> None:
+    """Stop everything that runs: services, model servers, Postgres."""
+    from twin_assets.services import take_down
+
+    stopped = take_down(get_settings())
+    console.print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
+
+
+@app.command()
+def status() -> None:
+    """Show services, authors, newest versions, and what is stale."""
+    from twin_assets.services import running_services
+    from twin_assets.status import author_status
+    from twin_assets.store.postgres import EmbeddedPostgres
+
+    settings = get_settings()
+    services = running_services(settings)
+    _print_services(services) if services else console.print("Services: not up (`twin up` starts them).")
+    if settings.database_url is None and not EmbeddedPostgres(settings.postgres_home).alive():
+        console.print("Postgres: stopped; nothing is known about authors until it runs (`twin db start`).")
+        return
+    table = Table("author", "documents", "words", "newest model", "voice base -> twin", "serves", "stale", box=None, header_style="bold")
+    for row in author_status(settings):
+        table.add_row(row.author, str(row.documents), f"{row.words:,}", row.model, row.voice, row.serves, ", ".join(row.stale) or "nothing")
+    console.print(table)
+
+
+@app.command()
+def add(
+    name: Author,
+    source: Annotated[list[str], typer.Option("--source", "-s", help="A path or a URL; may be given several times.")],
+) -> None:
+    """Register an author and the sources to learn from."""
+    from twin_assets.runs import add_partition
+
+    settings = get_settings()
+    registry = _registry(settings)
+    for location in (locations := [_checked_location(entry) for entry in source]):
+        if registry.add_author(name):
+            console.print(f"New author {name}.")
+        new = registry.add_source(name, location)
+        console.print(f"{'Added' if new else 'Known already:'} {escape(location)}")
+    add_partition(name, settings)
+    console.print(f"{len(locations)} source(s). Next: [bold]twin run {name}[/bold]")
+
+
+@app.command()
+def inspect(location: Annotated[str, typer.Argument(metavar="PATH_OR_URL")], as_json: AsJson = False) -> None:
+    """Dry run: what would be learned from a source, and what not and why. Writes nothing."""
+    from twin_assets.ingest.inspect import inspect as inspect_source
+
+    found = inspect_source(location)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+        return
+    table = Table("date", "kind", "state", "words", "title", "why", box=None, header_style="bold")
+    for item in found.items:
+        day = item.date.date().isoformat() if item.date else ""
+        style = None if item.state == "kept" else "dim"
+        table.add_row(
+            day, item.kind, item.state, str(item.words), escape((item.title or item.origin)[:60]), escape(item.reason), style=style
+        )
+    console.print(table)
+    states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
+    console.print(f"\n{found.platform}: {found.total} rows and files ({states}); {found.words:,} words would be learned from.")
+
+
+@app.command()
+def run(
+    name: Author,
+    to: Annotated[str | None, typer.Option("--to", metavar="ASSET", help="Stop at this asset, such as voice_profile.")] = None,
+) -> None:
+    """Materialize the chain for one author."""
+    settings = get_settings()
+    _registry(settings).require_author(name)
+    _run(name, to, settings)
+
+
+@app.command()
+def write(
+    name: Author,
+    prompt: Annotated[str, typer.Argument(help="What the draft is about.")],
+    platform: Annotated[str | None, typer.Option(help="linkedin, blog, medium or substack.")] = None,
+    words: Annotated[int | None, typer.Option(min=20, max=800, help="About how many words.")] = None,
+    link: Annotated[list[str] | None, typer.Option(help="A page to draw on; may be given several times.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a draft with the deployed twin."""
+    draft = _draft(get_settings(), author=name, prompt=prompt, platform=platform, words=words, links=link or [])
+    if as_json:
+        typer.echo(draft.model_dump_json(indent=1))
+    else:
+        _print_draft(draft)
+
+
+@app.command()
+def forget(
+    name: Author,
+    document: Annotated[str | None, typer.Option(metavar="ID", help="Forget one document only.")] = None,
+) -> None:
+    """Forget an author, or one document, everywhere. Not built yet: says so and deletes nothing."""
+    _registry(get_settings()).require_author(name)
+    what = f"document {document} of {name}" if document else name
+    raise TwinError(f"Forgetting {what} everywhere is not built yet; nothing was deleted. Remove the file from its source and run again.")
+
+
+@app.command()
+def demo(
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="PATH", help="Learn from this folder instead of the sample author.")
+    ] = None,
+) -> None:
+    """Set up an author, run the whole graph, and show a draft by the trained, evaluated, deployed twin."""
+    from twin_assets.sample import SAMPLE_AUTHOR, sample_sources
+
+    settings = get_settings()
+    registry = _registry(settings)
+    author, locations = SAMPLE_AUTHOR, [str(path) for path in sample_sources()]
+    if source is not None:
+        locations = [_checked_location(str(source))]
+        author = _author_name(Path(locations[0]))
+    registry.add_author(author)
+    for location in locations:
+        registry.add_source(author, location)
+    report = _run(author, None, settings)
+    _print_summary(author, report.metadata, registry)
+    _print_draft(_draft(settings, author=author, prompt=DEMO_PROMPT, platform=None, words=120, links=[], seed=7))
+    console.print("\nPostgres and the model server go on running ([bold]twin down[/bold] stops them).")
+    console.print("Next: [bold]make up[/bold] opens the Dagster UI, the API and the writing assistant;")
+    console.print(
+        f'      [bold]twin write {author} "..."[/bold] writes another draft; [bold]twin add YOU --source PATH[/bold] starts your own twin.'
+    )
+
+
+@db.command("start")
+def db_start() -> None:
+    """Start the embedded Postgres."""
+    from twin_assets.store.database import open_database
+
+    console.print(f"Postgres runs: {escape(open_database(get_settings()).url)}", soft_wrap=True)
+
+
+@db.command("stop")
+def db_stop() -> None:
+    """Stop the embedded Postgres."""
+    from twin_assets.store.postgres import EmbeddedPostgres
+
+    console.print("Stopped." if EmbeddedPostgres(get_settings().postgres_home).stop() else "It was not running.")
+
+
+@db.command("url")
+def db_url() -> None:
+    """Print the connection URL, starting the server when needed."""
+    from twin_assets.store.database import open_database
+
+    typer.echo(open_database(get_settings()).url)
+
+
+@db.command("shell")
+def db_shell() -> None:
+    """Open psql on the database."""
+    from twin_assets.store.database import open_database
+    from twin_assets.store.postgres import EmbeddedPostgres
+
+    settings = get_settings()
+    url = open_database(settings).url
+    program = shutil.which("psql")
+    if settings.database_url is None:
+        program = str(EmbeddedPostgres(settings.postgres_home).program("psql"))
+    if program is None:
+        raise TwinError("psql is not installed. Any Postgres client works with the URL that `twin db url` prints.")
+    os.execv(program, [program, url])  # noqa: S606
+
+
+def _registry(settings: Settings) -> Any:
+    from twin_assets.store.database import open_database
+    from twin_assets.store.registry import Registry
+
+    return Registry(open_database(settings))
+
+
+def _draft(settings: Settings, **request: Any) -> Any:
+    from twin_assets.store.artifacts import ArtifactStore
+    from twin_assets.store.database import open_database
+    from twin_assets.store.registry import Registry
+    from twin_assets.writing.drafts import Writer
+    from twin_assets.writing.request import DraftRequest
+
+    try:
+        wanted = DraftRequest(**request)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise TwinError(f"This cannot be written: {problems}.") from error
+    database = open_database(settings)
+    return Writer(database, Registry(database), ArtifactStore(settings.artifacts_url), settings).write(wanted)
+
+
+def _run(author: str, to: str | None, settings: Settings) -> Any:
+    from twin_assets.runs import materialize, run_log
+
+    with _progress() as show:
+        report = materialize(author, to, settings, show)
+    if report.success:
+        return report
+    problem = report.error or "\n".join(report.failed_checks)
+    raise TwinError(
+        f"The run for {author} did not succeed. {problem}\nMore is in {run_log(author, settings)}, and under `twin up` in the Dagster UI: run {report.run_id[:8]}."
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Shows the steps of a run: a live table on a terminal, one line per change elsewhere."""
+    from rich.live import Live
+
+    marks = {
+        "waiting": "·",
+        "running": "[yellow]▸[/yellow]",
+        "done": "[green]✓[/green]",
+        "failed": "[red]✗[/red]",
+        "skipped": "[dim]-[/dim]",
+    }
+    if not console.is_terminal:
+        seen: dict[str, str] = {}
+
+        def show_line(steps: list[Any]) -> None:
+            for step in steps:
+                line = f"{step.name}: {step.state}" + (
+                    f" in {step.seconds:.1f} s" if step.seconds else f" ({step.note})" if step.note else ""
+                )
+                if seen.get(step.name) != line:
+                    seen[step.name] = line
+                    console.print(escape(line), soft_wrap=True)
+
+        yield show_line
+        return
+    with Live(console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False) as live:
+
+        def show_table(steps: list[Any]) -> None:
+            table = Table.grid(padding=(0, 1))
+            for step in steps:
+                seconds = f"{step.seconds:.1f} s" if step.seconds else ""
+                table.add_row(marks[step.state], step.name, seconds, f"[dim]{escape(step.note[:90])}[/dim]")
+            live.update(table)
+
+        yield show_table
+
+
+def _print_summary(author: str, metadata: dict[str, dict[str, Any]], registry: Any) -> None:
+    model, report = registry.latest_model(author), registry.latest_artifact(author, "eval_report")
+    cleaned = metadata.get("cleaning/cleaned_documents", {})
+    table = Table.grid(padding=(0, 2))
+    table.add_row(
+        "learned from", f"{cleaned.get('documents', '?')} documents, {cleaned.get('voice_words', 0):,} words of {author}'s own prose"
+    )
+    table.add_row(
+        "training loss", f"{model.figures['loss_first']:.3f} -> {model.figures['loss_last']:.3f} in {model.figures['steps']} steps"
+    )
+    figures = report.figures
+    scores = f"base {figures['voice_base']:.2f} -> twin {figures['voice_twin']:.2f}"
+    table.add_row("voice score", f"{scores} of texts sound like {author}; of their real texts {figures['voice_human']:.2f}")
+    table.add_row("report", escape(report.uri))
+    console.print(Panel(table, title="the twin", border_style="green"))
+
+
+def _print_draft(draft: Any) -> None:
+    console.print(Panel(escape(draft.text), title=f"a draft by the twin of {draft.author}", subtitle=f"model {draft.model_version}"))
+    if draft.voice:
+        console.print(f"voice score {draft.voice.score:.2f}: sounds most like {escape(draft.voice.attributed_to)}")
+    for number, citation in enumerate(draft.citations, 1):
+        day = citation.published_at.date().isoformat() if citation.published_at else ""
+        console.print(f"[dim]{number}. drew on {escape(citation.title or citation.url or 'an untitled piece')} {day}[/dim]")
+
+
+def _print_services(services: list[Any]) -> None:
+    table = Table.grid(padding=(0, 2))
+    for service in services:
+        table.add_row(f"[bold]{service.name}[/bold]", service.url or "(no page)", f"[dim]{escape(service.log)}[/dim]")
+    console.print(Panel(table, title="up (Ctrl-C stops everything)", border_style="green"))
+
+
+def _checked_location(entry: str) -> str:
+    """An absolute path or a URL that some source can read."""
+    from twin_assets.ingest.registry import is_url, normalized
+
+    location = normalized(entry)
+    if not is_url(location) and not Path(location).exists():
+        raise TwinError(f"There is no file or folder {location}. Check the path, or give a URL that begins with http:// or https://.")
+    return location
+
+
+def _author_name(path: Path) -> str:
+    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem.lower()).strip("-")
+    return name[:63] or "author"
+
+
+def _problems(error: ValidationError) -> str:
+    return " ".join(f"TWIN_{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}, not {item['input']!r}." for item in error.errors())
+
+
+def _quiet_logs() -> None:
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    errors.print(f"[red]✗[/red] {escape(message)}", soft_wrap=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

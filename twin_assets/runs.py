@@ -1,0 +1,193 @@
+"""Materializing the chain of one author from the command line, in this process, with its progress reported."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+
+from twin_assets.definitions import defs
+from twin_assets.partitions import authors
+from twin_assets.settings import PROJECT_ROOT, Settings
+from twin_assets.store.errors import TwinError
+
+JOB = "twin"
+MIN_FREE_BYTES = 2_000_000_000
+ASSET_STEPS = {"cleaning"} | {key.to_user_string() for key in defs.resolve_all_asset_keys() if key.path[0] != "cleaning"}
+
+StepState = Literal["waiting", "running", "done", "failed", "skipped"]
+
+
+@dataclass
+class Step:
+    """One asset (or group of dbt models) of a run, as far as it has got."""
+
+    name: str
+    state: StepState = "waiting"
+    note: str = ""
+    started: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class RunReport:
+    """How a run went."""
+
+    run_id: str
+    success: bool
+    steps: list[Step]
+    error: str = ""
+    failed_checks: list[str] = field(default_factory=list)
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def dagster_instance(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance of these settings; its folder is made and configured on first use."""
+    prepare_dagster_home(settings)
+    return dg.DagsterInstance.from_config(str(settings.dagster_home))
+
+
+def prepare_dagster_home(settings: Settings) -> Path:
+    """Makes DAGSTER_HOME with the project's ``dagster.yaml`` and exports it to child processes."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    ours = (PROJECT_ROOT / "dagster.yaml").read_text()
+    theirs = home / "dagster.yaml"
+    if not theirs.exists() or (home.is_relative_to(settings.home) and theirs.read_text() != ours):
+        theirs.write_text(ours)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def add_partition(author: str, settings: Settings) -> None:
+    """Makes an author a partition of the graph."""
+    with dagster_instance(settings) as instance:
+        instance.add_dynamic_partitions(str(authors.name), [author])
+
+
+def materialize(author: str, to: str | None, settings: Settings, on_change: Callable[[list[Step]], None]) -> RunReport:
+    """Materializes the chain for one author, up to an asset when one is named.
+
+    Args:
+        author: A registered author.
+        to: Name of the last asset, with or without its stage (``voice_profile``, ``voice/voice_profile``); None runs all.
+        settings: For the data home.
+        on_change: Called with the steps whenever one of them moves.
+
+    Raises:
+        TwinError: When there is no such asset or too little disk space.
+    """
+    _require_disk(settings)
+    selection = _selection(to)
+    job = defs.resolve_job_def(JOB)
+    run_id = str(uuid.uuid4())
+    tracker = _Tracker(on_change)
+    with dagster_instance(settings) as instance, _output_to(run_log(author, settings)):
+        instance.add_dynamic_partitions(str(authors.name), [author])
+        instance.add_event_listener(run_id, tracker)
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=author,
+            asset_selection=sorted(selection) if selection else None,
+            run_id=run_id,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    failed = [
+        f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}. {evaluation.description or ''}".strip()
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    metadata = {
+        event.asset_key.to_user_string(): {name: value.value for name, value in event.materialization.metadata.items()}
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None
+    }
+    return RunReport(run_id, result.success and not failed, list(tracker.steps.values()), tracker.error, failed, metadata)
+
+
+def run_log(author: str, settings: Settings) -> Path:
+    """Where the libraries' own output of an author's runs goes."""
+    return settings.logs / f"run-{author}.log"
+
+
+@contextmanager
+def _output_to(file: Path) -> Iterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as log, redirect_stdout(log), redirect_stderr(log):
+        yield
+
+
+def asset_names() -> list[str]:
+    """Every asset of the graph, as ``stage/name``."""
+    return sorted(key.to_user_string() for key in defs.resolve_all_asset_keys())
+
+
+class _Tracker:
+    """Turns the events of a run into steps."""
+
+    def __init__(self, on_change: Callable[[list[Step]], None]) -> None:
+        self.steps: dict[str, Step] = {}
+        self.error = ""
+        self.on_change = on_change
+
+    def __call__(self, entry: Any) -> None:
+        event, name = entry.dagster_event, (entry.step_key or "").replace("__", "/")
+        if name not in ASSET_STEPS:
+            return
+        step = self.steps.setdefault(name, Step(name, started=entry.timestamp))
+        if event is None and step.state != "running":
+            return
+        if event is None:
+            step.note = entry.user_message.splitlines()[0] if entry.user_message else step.note
+        elif event.is_step_start:
+            step.state, step.started = "running", entry.timestamp
+        elif event.is_step_success:
+            step.state, step.seconds, step.note = "done", entry.timestamp - step.started, ""
+        elif event.is_step_skipped:
+            step.state = "skipped"
+        elif event.is_step_failure:
+            step.state, step.seconds = "failed", entry.timestamp - step.started
+            self.error = self.error or _message(event.step_failure_data)
+            step.note = self.error.splitlines()[0] if self.error else ""
+        else:
+            return
+        self.on_change(list(self.steps.values()))
+
+
+def _message(failure: Any) -> str:
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return "The step failed; its log is in the Dagster UI."
+    kind, _, message = error.message.strip().partition(": ")
+    return message if message and error.cls_name and kind.endswith("Error") and kind.startswith("twin_assets.") else error.message.strip()
+
+
+def _selection(to: str | None) -> set[dg.AssetKey] | None:
+    if to is None:
+        return None
+    keys = defs.resolve_all_asset_keys()
+    found = [key for key in keys if to in {key.path[-1], key.to_user_string()}]
+    if not found:
+        raise TwinError(f"There is no asset {to!r}. Assets: {', '.join(asset_names())}.")
+    graph = defs.resolve_asset_graph()
+    return set(dg.AssetSelection.assets(*found).upstream().resolve(graph))
+
+
+def _require_disk(settings: Settings) -> None:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.home).free
+    if free < MIN_FREE_BYTES:
+        raise TwinError(
+            f"Only {free / 1e9:.1f} GB of disk are free under {settings.home}, and a run needs {MIN_FREE_BYTES / 1e9:.0f} GB. "
+            "Free some, or set TWIN_HOME to another disk."
+        )
