@@ -28,7 +28,9 @@ class Result:
     details: list[str] = field(default_factory=list)
 
 
-def run(name: str, measure: Callable[[argparse.Namespace], Result], describe: Callable[[argparse.ArgumentParser], None] | None = None) -> None:
+def run(
+    name: str, measure: Callable[[argparse.Namespace], Result], describe: Callable[[argparse.ArgumentParser], None] | None = None
+) -> None:
     """Runs a benchmark from the command line.
 
     Args:
@@ -60,7 +62,11 @@ def report(name: str, result: Result) -> dict[str, Any]:
 def machine() -> str:
     """The machine in words."""
     cpuinfo = Path("/proc/cpuinfo")
-    models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] if cpuinfo.exists() else []
+    models = (
+        [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        if cpuinfo.exists()
+        else []
+    )
     memory = psutil.virtual_memory().total / 2**30
     return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
 

@@ -1,6 +1,7 @@
 """The whole graph on a fresh data home: ``twin demo``, then the same again with nothing changed.
 
-``--data DIR`` learns from a folder instead of the sample author. Figures: wall time of both runs in seconds, peak memory of
+``--data DIR`` learns from a folder instead of the sample author, and each ``--control DIR`` registers another author first, whose
+writing joins the control voices that attribution must tell the author from. Figures: wall time of both runs in seconds, peak memory of
 all processes together in GB, training tokens per second, and the voice scores of base model and twin.
 """
 
@@ -24,12 +25,15 @@ def measure(arguments: argparse.Namespace) -> Result:
     home.chmod(0o755)
     os.environ.update(TWIN_HOME=str(home), DAGSTER_HOME="", TWIN_MODEL_PORT="18081")
     try:
+        for folder in arguments.control:
+            _twin(["add", folder.name.replace("_", "-"), "--source", str(folder)])
+            _twin(["run", folder.name.replace("_", "-"), "--to", "cleaned_documents"])
         command = ["demo", *(["--from", str(arguments.data)] if arguments.data else [])]
         with PeakMemory(lambda: _processes(home)).watching() as memory:
             first = _twin(command)
         before = _counts()
         second = _twin(command)
-        rows = _steps(memory)
+        rows = _steps(memory, len(arguments.control))
         figures = {
             "demo_seconds": round(first, 1),
             "rerun_seconds": round(second, 1),
@@ -60,14 +64,14 @@ def _processes(home: Path) -> list[psutil.Process]:
     return list(found.values())
 
 
-def _steps(memory: PeakMemory) -> list[str]:
+def _steps(memory: PeakMemory, controls: int) -> list[str]:
     from twin_assets.runs import dagster_instance
     from twin_assets.settings import get_settings
 
     rows = ["| asset | seconds | peak GB |", "|---|---|---|"]
     with dagster_instance(get_settings()) as instance:
-        oldest = instance.get_run_records()[-1]
-        for step in sorted(instance.get_run_step_stats(oldest.dagster_run.run_id), key=lambda step: step.start_time or 0):
+        first = instance.get_run_records()[-1 - controls]
+        for step in sorted(instance.get_run_step_stats(first.dagster_run.run_id), key=lambda step: step.start_time or 0):
             if step.start_time and step.end_time:
                 peak = memory.peak_gb(step.start_time, step.end_time)
                 rows.append(f"| {step.step_key.replace('__', '/')} | {step.end_time - step.start_time:.1f} | {peak:.2f} |")
@@ -80,8 +84,9 @@ def _recorded() -> dict[str, float]:
     from twin_assets.store.registry import Registry
 
     registry = Registry(open_database(get_settings()))
-    (author,) = registry.authors()
-    model, report = registry.latest_model(author), registry.latest_artifact(author, "eval_report")
+    trained = [model for author in registry.authors() if (model := registry.latest_model(author))]
+    model = trained[0] if len(trained) == 1 else None
+    report = registry.latest_artifact(model.author, "eval_report") if model else None
     if model is None or report is None:
         raise SystemExit("the demo left no model or no report")
     return {
@@ -106,6 +111,7 @@ def _counts() -> dict[str, int]:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--control", type=Path, action="append", default=[], help="folder of another author, as a control voice")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()), help="where the data home is made")
     parser.add_argument("--keep", action="store_true", help="keep the data home")
 

@@ -20,6 +20,9 @@ Not ``eager()``: that has no check gate, it follows re-materializations that cha
 the asset itself is being made. The check gate also gives each stage its own run, so that training never rides on a crawl.
 """
 
+FOLLOW_TOGETHER = (FOLLOW_CONTENT | (AC.any_deps_match(AC.will_be_requested()) & ~AC.in_progress())).with_label("follow_together")
+"""As above, and made in the same run as what it is made from: for the dbt models, which one dbt build makes together."""
+
 
 def automation_sensors() -> list[dg.AutomationConditionSensorDefinition]:
     """The sensors that evaluate the conditions; the one that Dagster makes by itself would be stopped at first."""
@@ -28,6 +31,6 @@ def automation_sensors() -> list[dg.AutomationConditionSensorDefinition]:
             "automation",
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING,
-            minimum_interval_seconds=30,
+            minimum_interval_seconds=15,  # every stage waits for one tick
         )
     ]

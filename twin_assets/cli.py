@@ -29,6 +29,7 @@ app = typer.Typer(
 db = typer.Typer(no_args_is_help=True, help="The embedded Postgres.")
 app.add_typer(db, name="db")
 
+INTERRUPTED = 130
 DEMO_PROMPT = "a small thing that went wrong this week"
 
 console = Console(file=sys.stdout, highlight=False)  # a run sends what libraries print to its log
@@ -42,13 +43,11 @@ def main() -> None:
     """Entry point: runs the command and turns errors meant for the user into one message."""
     _quiet_logs()
     try:
-        app(standalone_mode=False)
+        ended = app(standalone_mode=False)
     except TwinError as error:
         _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("Stopped. Run the same command again: it goes on where it stopped.", 130)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
+        ended = INTERRUPTED
     except OSError as error:
         _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
     except ValidationError as error:
@@ -57,6 +56,10 @@ def main() -> None:
         if not hasattr(error, "format_message"):  # click's own usage errors
             raise
         _fail(error.format_message(), 2)  # pyright: ignore[reportAttributeAccessIssue]
+    if ended == INTERRUPTED:  # typer turns Ctrl-C into this code
+        _fail("Stopped. Run the same command again: it goes on where it stopped.", INTERRUPTED)
+    if ended:
+        sys.exit(ended)
 
 
 @app.command()
@@ -274,7 +277,8 @@ def _run(author: str, to: str | None, settings: Settings) -> Any:
         return report
     problem = report.error or "\n".join(report.failed_checks)
     raise TwinError(
-        f"The run for {author} did not succeed. {problem}\nMore is in {run_log(author, settings)}, and under `twin up` in the Dagster UI: run {report.run_id[:8]}."
+        f"The run for {author} did not succeed. {problem}\n"
+        f"More is in {run_log(author, settings)}, and under `twin up` in the Dagster UI: run {report.run_id[:8]}."
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from twin_assets.automation import FOLLOW_CONTENT, automation_sensors
+from twin_assets.automation import FOLLOW_CONTENT, FOLLOW_TOGETHER, automation_sensors
 from twin_assets.cleaning import assets as cleaning_assets
 from twin_assets.cleaning import checks as cleaning_checks
 from twin_assets.evaluation import assets as evaluation_assets
@@ -47,7 +47,8 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
 
 def _with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
     if spec.key != RAW_POSTS:
-        spec = spec.replace_attributes(automation_condition=FOLLOW_CONTENT)
+        together = spec.key.path[0] == "cleaning" and RAW_POSTS not in {dep.asset_key for dep in spec.deps}
+        spec = spec.replace_attributes(automation_condition=FOLLOW_TOGETHER if together else FOLLOW_CONTENT)
     if spec.key in FRESHNESS:
         spec = spec.replace_attributes(freshness_policy=FRESHNESS[spec.key])
     return spec

@@ -81,6 +81,7 @@ def materialize(author: str, to: str | None, settings: Settings, on_change: Call
 
     Raises:
         TwinError: When there is no such asset or too little disk space.
+        KeyboardInterrupt: When the run was stopped by Ctrl-C; Dagster's own name for that is known to nobody else.
     """
     _require_disk(settings)
     selection = _selection(to)
@@ -90,14 +91,19 @@ def materialize(author: str, to: str | None, settings: Settings, on_change: Call
     with dagster_instance(settings) as instance, _output_to(run_log(author, settings)):
         instance.add_dynamic_partitions(str(authors.name), [author])
         instance.add_event_listener(run_id, tracker)
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=author,
-            asset_selection=sorted(selection) if selection else None,
-            run_id=run_id,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=author,
+                asset_selection=sorted(selection) if selection else None,
+                run_id=run_id,
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+        except dg.DagsterExecutionInterruptedError as error:
+            raise KeyboardInterrupt from error
+    if tracker.interrupted:
+        raise KeyboardInterrupt
     failed = [
         f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}. {evaluation.description or ''}".strip()
         for evaluation in result.get_asset_check_evaluations()
@@ -119,8 +125,20 @@ def run_log(author: str, settings: Settings) -> Path:
 @contextmanager
 def _output_to(file: Path) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as log, redirect_stdout(log), redirect_stderr(log):
+    with file.open("a") as log, redirect_stdout(log), redirect_stderr(log), _standard_error_to(log.fileno()):
         yield
+
+
+@contextmanager
+def _standard_error_to(target: int) -> Iterator[None]:
+    """Also what child processes write, such as the helpers of Dagster, which die of Ctrl-C with a traceback each."""
+    terminal = os.dup(2)
+    os.dup2(target, 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def asset_names() -> list[str]:
@@ -134,6 +152,7 @@ class _Tracker:
     def __init__(self, on_change: Callable[[list[Step]], None]) -> None:
         self.steps: dict[str, Step] = {}
         self.error = ""
+        self.interrupted = False
         self.on_change = on_change
 
     def __call__(self, entry: Any) -> None:
@@ -154,10 +173,18 @@ class _Tracker:
         elif event.is_step_failure:
             step.state, step.seconds = "failed", entry.timestamp - step.started
             self.error = self.error or _message(event.step_failure_data)
+            self.interrupted |= _is_interrupt(event.step_failure_data.error)
             step.note = self.error.splitlines()[0] if self.error else ""
         else:
             return
         self.on_change(list(self.steps.values()))
+
+
+def _is_interrupt(error: Any) -> bool:
+    """Whether Ctrl-C is the error or, as when it hits a library in the middle of its work, what led to it."""
+    if error is None:
+        return False
+    return error.cls_name == dg.DagsterExecutionInterruptedError.__name__ or _is_interrupt(error.cause) or _is_interrupt(error.context)
 
 
 def _message(failure: Any) -> str:

@@ -107,7 +107,8 @@ def test_a_second_up_says_that_everything_runs(up: tuple[object, dict[str, str]]
 
 
 def test_the_lineage_shows_every_stage(up: tuple[object, dict[str, str]], page: Page) -> None:
-    page.goto(up[1]["dagster"] + "/asset-groups")
+    groups = ("ingest", "cleaning", "features", "voice", "training", "evaluation", "serving")
+    page.goto(up[1]["dagster"] + "/asset-groups?expanded=" + ",".join(f"global%40global%3A{group}" for group in groups))
     for name in ("raw_posts", "cleaned_documents", "embeddings", "voice_profile", "adapter_weights", "eval_report", "tgi_deployment"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
 

@@ -86,7 +86,7 @@ def test_every_command_stands_in_the_page_with_its_options_and_an_example(comman
     said = section(command)
     for parameter in commands()[command].params:
         option = parameter.param_type_name == "option"
-        for name in (parameter.opts if option else [parameter.metavar or parameter.name.upper()]):
+        for name in parameter.opts if option else [parameter.metavar or parameter.name.upper()]:
             assert name in said, f"{command} {name}"
     example = re.search(r"```\n(.*?)```", said, re.DOTALL)
     assert example and command in example[1]

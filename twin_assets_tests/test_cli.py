@@ -1,0 +1,351 @@
+"""The ``twin`` command on a real Postgres, as it is typed: what it prints, how it ends, and what it leaves."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+import structlog
+from rich.console import Console
+from sqlalchemy import text
+
+from twin_assets import cli, runs
+from twin_assets.ingest import assets as ingest_assets
+from twin_assets.ingest.registry import open_source
+from twin_assets.ingest.source import Source
+from twin_assets.partitions import authors
+from twin_assets.settings import Settings, get_settings
+from twin_assets.store.database import Database
+from twin_assets.store.errors import TwinError
+from twin_assets.store.registry import Registry
+from twin_assets.store.tables import SCHEMAS
+
+pytestmark = [  # Dagster's own calls
+    pytest.mark.filterwarnings("ignore:The .__fields__. attribute is deprecated"),
+    pytest.mark.filterwarnings("ignore:AssetExecutionContext.op is deprecated"),
+]
+
+PARAGRAPH = (
+    "The {0} loaf came out flat, so I wrote down what the oven said and what it did. They did not agree. "
+    "I moved the shelf, waited for the {0} light to go out, and tried again with the door held shut by a chair."
+)
+DiskUsage = namedtuple("DiskUsage", "total used free")
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+def call(*arguments: str) -> Result:
+    """Runs the command in this process; the consoles write where a terminal would read."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["twin", *arguments])
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        patch.setattr(cli, "console", Console(file=out, highlight=False, width=200))
+        patch.setattr(cli, "errors", Console(file=err, highlight=False, width=200))
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            structlog.reset_defaults()
+    assert "Traceback" not in err.getvalue()
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def twin(database: Database, settings: Settings) -> Callable[..., Result]:
+    """The command on an empty database."""
+    return call
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Path:
+    """A folder with two posts and a draft."""
+    folder = tmp_path / "my posts"
+    folder.mkdir()
+    (folder / "one.md").write_text(f"---\ntitle: One [loaf]\ndate: 2024-03-01\n---\n{PARAGRAPH.format('first')}\n")
+    (folder / "two.md").write_text(f"---\ntitle: Two\ndate: 2024-04-01\n---\n{PARAGRAPH.format('second')}\n")
+    (folder / "three.md").write_text("---\ntitle: Three\ndraft: true\n---\nNot yet.\n")
+    return folder
+
+
+def failed(result: Result, *words: str, code: int = 1) -> None:
+    assert result.code == code, result
+    assert result.err.startswith("✗ ")
+    for word in words:
+        assert word in result.err
+
+
+def test_add_registers_author_source_and_partition(
+    twin: Callable[..., Result], database: Database, settings: Settings, posts: Path
+) -> None:
+    result = twin("add", "jane-doe", "--source", str(posts))
+    assert result.code == 0
+    assert "New author jane-doe." in result.out
+    assert f"Added {posts}" in result.out
+    assert Registry(database).sources("jane-doe") == [str(posts)]
+    with runs.dagster_instance(settings) as instance:
+        assert instance.has_dynamic_partition(str(authors.name), "jane-doe")
+    again = twin("add", "jane-doe", "--source", str(posts))
+    assert again.code == 0
+    assert "Known already" in again.out
+    assert "New author" not in again.out
+
+
+def test_add_makes_paths_absolute_and_leaves_urls_alone(
+    twin: Callable[..., Result], database: Database, posts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(posts.parent)
+    monkeypatch.setenv("HOME", str(posts.parent))
+    url = "https://example.org/feed.xml"
+    assert twin("add", "jane", "-s", "my posts", "-s", "~/my posts/one.md", "-s", url).code == 0
+    assert Registry(database).sources("jane") == [str(posts), str(posts / "one.md"), url]
+
+
+def test_add_stores_nothing_when_one_of_the_paths_is_missing(twin: Callable[..., Result], database: Database, posts: Path) -> None:
+    failed(twin("add", "jane", "-s", str(posts), "-s", str(posts / "absent")), "There is no file or folder", "absent", "http")
+    assert Registry(database).authors() == []
+
+
+@pytest.mark.parametrize("name", ["Jane Doe", "jane/doe", "-", "x" * 64, "jané"])
+def test_add_refuses_a_name_that_cannot_be_one(twin: Callable[..., Result], database: Database, posts: Path, name: str) -> None:
+    failed(twin("add", "--source", str(posts), "--", name), "cannot name an author", "jane-doe")
+    assert Registry(database).authors() == []
+
+
+def test_inspect_says_what_would_be_learned_and_writes_nothing(twin: Callable[..., Result], database: Database, posts: Path) -> None:
+    result = twin("inspect", str(posts))
+    assert result.code == 0
+    assert "One [loaf]" in result.out
+    assert "3 rows and files (1 draft, 2 kept)" in result.out
+    with database.begin() as connection:
+        assert connection.scalar(text("select count(*) from ingest.raw_posts")) == 0
+
+
+def test_inspect_as_json_accounts_for_every_file(twin: Callable[..., Result], posts: Path) -> None:
+    (posts / "photo.jpg").write_bytes(b"\xff\xd8\xff\x00")
+    found = json.loads(twin("inspect", str(posts), "--json").out)
+    assert found["total"] == len(found["items"]) == 4
+    assert sum(found["states"].values()) == 4
+    assert {item["origin"]: item["state"] for item in found["items"]} | {"photo.jpg": ""} == {
+        "one.md": "kept",
+        "two.md": "kept",
+        "three.md": "draft",
+        "photo.jpg": "",
+    }
+    assert found["words"] == sum(item["words"] for item in found["items"] if item["state"] == "kept") > 0
+    assert all(item["reason"] for item in found["items"] if item["state"] != "kept")
+
+
+def test_inspect_of_what_cannot_be_read_is_one_clear_error(twin: Callable[..., Result], tmp_path: Path) -> None:
+    failed(twin("inspect", str(tmp_path / "absent")), "There is no file or folder", "absent")
+    (tmp_path / "empty").mkdir()
+    failed(twin("inspect", str(tmp_path / "empty")), "is empty", "another folder")
+    (tmp_path / "program.bin").write_bytes(bytes(range(256)))
+    failed(twin("inspect", str(tmp_path / "program.bin")), "none of the files that can be read")
+    (tmp_path / "Shares.csv").write_text("When,What\n2024-01-01,hello\n")
+    failed(twin("inspect", str(tmp_path / "Shares.csv")), "lacks the columns", "ShareCommentary", "Found: When, What")
+    (tmp_path / "Comments.csv").write_bytes(b"\x00\x01\x02\x03" * 100)
+    failed(twin("inspect", str(tmp_path / "Comments.csv")), "Comments.csv")
+
+
+def test_status_names_what_is_stale(twin: Callable[..., Result], posts: Path) -> None:
+    assert "not up" in twin("status").out
+    twin("add", "jane", "--source", str(posts))
+    result = twin("status")
+    assert result.code == 0
+    row = next(line for line in result.out.splitlines() if line.split()[:1] == ["jane"])
+    assert "nothing" in row and "not measured" in row and "instruct_dataset" in row
+
+
+def test_forget_says_that_it_is_not_built(twin: Callable[..., Result], database: Database, posts: Path) -> None:
+    twin("add", "jane", "--source", str(posts))
+    failed(twin("forget", "jane"), "not built yet", "nothing was deleted")
+    failed(twin("forget", "jane", "--document", "d1"), "document d1 of jane", "not built yet")
+    assert Registry(database).authors() == ["jane"]
+
+
+def test_an_unknown_author_is_told_who_is_known(twin: Callable[..., Result], posts: Path) -> None:
+    twin("add", "jane", "--source", str(posts))
+    for command in (["run", "joe"], ["forget", "joe"]):
+        failed(twin(*command), "No author 'joe'", "Known: jane", "twin add joe")
+    failed(twin("write", "joe", "bread"), "joe")
+
+
+def test_run_to_an_unknown_asset_lists_the_assets(twin: Callable[..., Result], posts: Path) -> None:
+    twin("add", "jane", "--source", str(posts))
+    failed(twin("run", "jane", "--to", "chunkz"), "no asset 'chunkz'", "features/chunks", "serving/tgi_deployment")
+
+
+def test_run_says_which_source_went_away(twin: Callable[..., Result], posts: Path) -> None:
+    twin("add", "jane", "--source", str(posts))
+    posts.rename(posts.with_name("elsewhere"))
+    result = twin("run", "jane", "--to", "raw_posts")
+    failed(result, "There is no file or folder", str(posts))
+    assert "SourceError" not in result.err
+    assert "ingest/raw_posts: failed" in result.out
+
+
+def interrupted(location: str) -> Source:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+    raise AssertionError("the signal did not arrive")
+
+
+def interrupted_in_a_library(location: str) -> Source:
+    try:
+        return interrupted(location)
+    finally:
+        raise RuntimeError("in the middle of something")
+
+
+@pytest.mark.parametrize("reading", [interrupted, interrupted_in_a_library])
+def test_ctrl_c_is_called_by_its_name(
+    twin: Callable[..., Result], posts: Path, monkeypatch: pytest.MonkeyPatch, reading: Callable[[str], Source]
+) -> None:
+    twin("add", "jane", "--source", str(posts))
+    monkeypatch.setattr(ingest_assets, "open_source", reading)
+    failed(twin("run", "jane", "--to", "raw_posts"), "Stopped", "Run the same command again", code=130)
+
+
+def test_after_ctrl_c_the_same_command_goes_on_and_child_processes_print_to_the_log(
+    twin: Callable[..., Result], settings: Settings, posts: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def noisy(location: str) -> Source:
+        subprocess.run(["sh", "-c", "echo noise of a child >&2"], check=True)
+        return open_source(location)
+
+    twin("add", "jane", "--source", str(posts))
+    monkeypatch.setattr(ingest_assets, "open_source", interrupted)
+    assert twin("run", "jane", "--to", "raw_posts").code == 130
+    monkeypatch.setattr(ingest_assets, "open_source", noisy)
+    again = twin("run", "jane", "--to", "raw_posts")
+    assert again.code == 0
+    assert "ingest/raw_posts: done" in again.out
+    assert "noise of a child" in runs.run_log("jane", settings).read_text()
+    assert "noise of a child" not in capfd.readouterr().err
+
+
+def test_write_needs_a_deployment_and_a_prompt(twin: Callable[..., Result], posts: Path) -> None:
+    twin("add", "jane", "--source", str(posts))
+    failed(twin("write", "jane", "bread"), "not deployed yet", "twin run jane")
+    failed(twin("write", "jane", ""), "cannot be written", "prompt")
+    failed(twin("write", "jane", "bread", "--platform", "fax"), "cannot be written", "platform", "linkedin")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["add", "jane"], "--source"),
+        (["wrong"], "wrong"),
+        (["run"], "NAME"),
+        (["inspect", "a", "b"], "b"),
+        (["write", "jane", "bread", "--words", "5"], "20"),
+        (["run", "jane", "--fast"], "--fast"),
+    ],
+)
+def test_a_usage_error_ends_with_2(settings: Settings, arguments: list[str], said: str) -> None:
+    result = call(*arguments)
+    assert result.code == 2
+    assert said.lower() in result.err.lower()
+
+
+def test_a_setting_that_cannot_be_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWIN_HELD_OUT_SHARE", "1.5")
+    get_settings.cache_clear()
+    try:
+        failed(call("status"), "TWIN_HELD_OUT_SHARE", "less than 1", "1.5", code=2)
+    finally:
+        monkeypatch.undo()
+        get_settings.cache_clear()
+
+
+def test_db_url_is_one_line_that_connects(twin: Callable[..., Result]) -> None:
+    result = twin("db", "url")
+    assert result.code == 0
+    url = result.out.strip()
+    assert "\n" not in url
+    with psycopg.connect(url) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_full_disk_is_said_before_anything_runs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.shutil, "disk_usage", lambda _: DiskUsage(10**12, 10**12 - 10**8, 10**8))
+    with pytest.raises(TwinError, match=r"Only 0\.1 GB of disk are free under .*TWIN_HOME"):
+        runs.materialize("jane", None, settings, lambda _: None)
+
+
+@dataclass(frozen=True)
+class Brief:
+    """A run for an author with too little text, and what it left."""
+
+    result: Result
+    status: Result
+    words: int
+    counts: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def brief(session_database: Database, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brief]:
+    """A real run of the whole graph for an author of ten short posts."""
+    folder = tmp_path_factory.mktemp("brief")
+    for number, day in enumerate(["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 1):
+        (folder / f"{day}.md").write_text(f"---\ntitle: The {day} loaf\ndate: 2024-{number:02}-01\n---\n{PARAGRAPH.format(day)}\n")
+    assert call("add", "brief", "--source", str(folder)).code == 0
+    result = call("run", "brief")
+    (folder / "eleventh.md").write_text(f"---\ntitle: New\ndate: 2024-12-01\n---\n{PARAGRAPH.format('eleventh')}\n")
+    assert call("run", "brief", "--to", "raw_posts").code == 0
+    tables = {"chunks": "features.chunks", "embeddings": "features.embeddings", "documents": "cleaning.cleaned_documents"}
+    with session_database.begin() as connection:
+        counts = {
+            name: connection.scalar(text(f"select count(*) from {table} where author = 'brief'")) or 0 for name, table in tables.items()
+        }
+        query = (
+            "select sum(voice_words) from (select * from cleaning.cleaned_documents where author = 'brief' order by published_at limit 8)"
+        )
+        words = connection.scalar(text(query)) or 0
+    yield Brief(result, call("status"), words, counts)
+    with session_database.begin() as connection:
+        names = connection.scalars(
+            text("select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = any(:schemas)"), {"schemas": [*SCHEMAS]}
+        )
+        connection.execute(text(f"truncate {', '.join(names)} cascade"))
+
+
+def test_too_little_text_says_how_many_words_are_missing(brief: Brief, settings: Settings) -> None:
+    missing = settings.min_training_words - brief.words
+    failed(
+        brief.result, f"brief has {brief.words:,} words", f"{missing:,} fewer than the {settings.min_training_words:,} needed", "twin add"
+    )
+    assert "training/instruct_dataset: failed" in brief.result.out
+    assert "adapter_weights: done" not in brief.result.out
+    assert str(runs.run_log("brief", settings)) in brief.result.err
+
+
+def test_too_little_text_to_train_on_still_gets_its_features(brief: Brief) -> None:
+    assert brief.counts["documents"] == 10
+    assert brief.counts["chunks"] >= 10
+    assert brief.counts["embeddings"] == brief.counts["chunks"]
+    assert "features/embeddings: done" in brief.result.out
+
+
+def test_status_notices_a_post_that_was_not_cleaned_yet(brief: Brief) -> None:
+    row = next(line for line in brief.status.out.splitlines() if line.split()[:1] == ["brief"])
+    assert row.split()[1] == "10"
+    assert "cleaned_documents, instruct_dataset" in row
