@@ -35,8 +35,9 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     Args:
         resource_overrides: Resources that replace the default ones, by name.
     """
+    assets = [asset for asset in dg.load_assets_from_modules(ASSET_MODULES) if isinstance(asset, dg.AssetsDefinition)]
     return dg.Definitions(
-        assets=dg.map_asset_specs(_with_policies, dg.load_assets_from_modules(ASSET_MODULES)),
+        assets=dg.map_asset_specs(_with_policies, assets),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         sensors=[source_changes, *automation_sensors()],
         jobs=[dg.define_asset_job("twin", selection=dg.AssetSelection.all(), description="The whole chain for one author.")],

@@ -7,7 +7,6 @@ from typing import Any
 from twin_assets.cleaning.quality import Finding
 from twin_assets.training.leaks import Leak
 
-
 MIN_STEPS = 10  # below, the first and the last losses are of different batches rather than of different models
 
 
