@@ -2,6 +2,13 @@
 
 import dagster as dg
 
+from twin_assets.reconcile import behind, busy, held, known_authors
+from twin_assets.resources import PlatformResource
+from twin_assets.serving.gate import refusals
+from twin_assets.store.registry import Registry
+
+DEPLOYMENT = dg.AssetKey(["serving", "tgi_deployment"])
+
 AC = dg.AutomationCondition
 
 _new_content = AC.any_deps_match(AC.data_version_changed() & ~AC.executed_with_root_target())
@@ -22,6 +29,40 @@ the asset itself is being made. The check gate also gives each stage its own run
 
 FOLLOW_TOGETHER = (FOLLOW_CONTENT | (AC.any_deps_match(AC.will_be_requested()) & ~AC.in_progress())).with_label("follow_together")
 """As above, and made in the same run as what it is made from: for the dbt models, which one dbt build makes together."""
+
+
+RECONCILE_SECONDS = 300
+
+
+@dg.sensor(
+    asset_selection=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=RECONCILE_SECONDS,
+    description="Makes what is behind all the same: after a change that fell between two ticks, or a run that failed.",
+)
+def reconcile(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
+    """Requests the first assets that are behind, of authors for whom nothing runs; each once for the same content."""
+    assert context.repository_def is not None
+    graph = context.repository_def.asset_graph
+    requests = []
+    for author in known_authors(context.instance):
+        if busy(context.instance, author):
+            continue
+        late = [asset for asset in behind(context.instance, graph, author) if not held(context.instance, graph, asset.key)]
+        if any(asset.key == DEPLOYMENT for asset in late) and _may_not_serve(author, platform.registry()):
+            late = [asset for asset in late if asset.key != DEPLOYMENT]
+        requests += [
+            dg.RunRequest(
+                run_key=f"{author}:{asset.key.to_user_string()}:{asset.consumed}", partition_key=author, asset_selection=[asset.key]
+            )
+            for asset in late
+        ]
+    return dg.SensorResult(run_requests=requests)
+
+
+def _may_not_serve(author: str, registry: Registry) -> bool:
+    report = registry.latest_artifact(author, "eval_report")
+    return bool(refusals(registry.latest_model(author), report.figures if report else {}))
 
 
 def automation_sensors() -> list[dg.AutomationConditionSensorDefinition]:

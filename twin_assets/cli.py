@@ -101,20 +101,35 @@ def status() -> None:
 @app.command()
 def add(
     name: Author,
-    source: Annotated[list[str], typer.Option("--source", "-s", help="A path or a URL; may be given several times.")],
+    source: Annotated[list[str] | None, typer.Option("--source", "-s", help="A path or a URL; may be given several times.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="A source to read no longer; its posts leave with the next run.")] = None,
 ) -> None:
     """Register an author and the sources to learn from."""
+    from twin_assets.ingest.registry import is_url, open_source
     from twin_assets.runs import add_partition
 
+    if not source and not remove:
+        raise typer.BadParameter("give at least one --source PATH_OR_URL to add, or --remove to take one away")
     settings = get_settings()
     registry = _registry(settings)
-    for location in (locations := [_checked_location(entry) for entry in source]):
+    locations = [_checked_location(entry) for entry in source or []]
+    for location in locations:
+        if not is_url(location):  # a file that cannot be read is refused now, not in every run; the network may be away
+            next(iter(open_source(location).read()), None)
+    for location in locations:
         if registry.add_author(name):
             console.print(f"New author {name}.")
         new = registry.add_source(name, location)
         console.print(f"{'Added' if new else 'Known already:'} {escape(location)}")
+    for entry in remove or []:
+        known = registry.sources(name)
+        location = next((known_one for known_one in known if known_one in {entry, str(Path(entry).expanduser().absolute())}), None)
+        if location is None:
+            raise TwinError(f"{entry} is no source of {name}. Its sources: {', '.join(known) or 'none'}.")
+        registry.remove_source(name, location)
+        console.print(f"Removed {escape(location)}")
     add_partition(name, settings)
-    console.print(f"{len(locations)} source(s). Next: [bold]twin run {name}[/bold]")
+    console.print(f"{len(registry.sources(name))} source(s). Next: [bold]twin run {name}[/bold]")
 
 
 @app.command()
@@ -193,6 +208,8 @@ def demo(
         locations = [_checked_location(str(source))]
         author = _author_name(Path(locations[0]))
     registry.add_author(author)
+    for location in set(registry.sources(author)) - set(locations):  # such as those of a checkout that was moved
+        registry.remove_source(author, location)
     for location in locations:
         registry.add_source(author, location)
     report = _run(author, None, settings)
@@ -210,7 +227,10 @@ def db_start() -> None:
     """Start the embedded Postgres."""
     from twin_assets.store.database import open_database
 
-    console.print(f"Postgres runs: {escape(open_database(get_settings()).url)}", soft_wrap=True)
+    settings = get_settings()
+    if settings.database_url is not None:
+        raise TwinError("TWIN_DATABASE_URL is set: that server is not ours to start. `twin db shell` connects to it.")
+    console.print(f"Postgres runs: {escape(open_database(settings).url)}", soft_wrap=True)
 
 
 @db.command("stop")
@@ -232,6 +252,8 @@ def db_url() -> None:
 @db.command("shell")
 def db_shell() -> None:
     """Open psql on the database."""
+    from sqlalchemy.engine import make_url
+
     from twin_assets.store.database import open_database
     from twin_assets.store.postgres import EmbeddedPostgres
 
@@ -242,7 +264,9 @@ def db_shell() -> None:
         program = str(EmbeddedPostgres(settings.postgres_home).program("psql"))
     if program is None:
         raise TwinError("psql is not installed. Any Postgres client works with the URL that `twin db url` prints.")
-    os.execv(program, [program, url])  # noqa: S606
+    parsed = make_url(url)
+    environment = {**os.environ, **({"PGPASSWORD": parsed.password} if parsed.password else {})}  # other users see a command line
+    os.execve(program, [program, parsed._replace(password=None).render_as_string()], environment)  # noqa: S606
 
 
 def _registry(settings: Settings) -> Any:

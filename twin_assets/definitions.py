@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from twin_assets.automation import FOLLOW_CONTENT, FOLLOW_TOGETHER, automation_sensors
+from twin_assets.automation import FOLLOW_CONTENT, FOLLOW_TOGETHER, automation_sensors, reconcile
 from twin_assets.cleaning import assets as cleaning_assets
 from twin_assets.cleaning import checks as cleaning_checks
 from twin_assets.evaluation import assets as evaluation_assets
@@ -39,7 +39,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=dg.map_asset_specs(_with_policies, assets),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
-        sensors=[source_changes, *automation_sensors()],
+        sensors=[source_changes, reconcile, *automation_sensors()],
         jobs=[dg.define_asset_job("twin", selection=dg.AssetSelection.all(), description="The whole chain for one author.")],
         resources={"platform": PlatformResource(), "pipes": dg.PipesSubprocessClient(), **(resource_overrides or {})},
         executor=dg.in_process_executor,  # the chain is sequential, and training is a process of its own

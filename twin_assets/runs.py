@@ -3,13 +3,14 @@
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
+import psutil
 
 from twin_assets.definitions import defs
 from twin_assets.partitions import authors
@@ -18,6 +19,15 @@ from twin_assets.store.errors import TwinError
 
 JOB = "twin"
 MIN_FREE_BYTES = 2_000_000_000
+PID_TAG, STARTED_TAG = "twin/pid", "twin/process_started"
+CLOCK_SECONDS = 5  # a process's start is told in wall time, which moves a little when the clock is set
+FAILED_CHECK = "DagsterAssetCheckFailedError"  # raised after a blocking check's evaluation
+IN_PROGRESS = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 ASSET_STEPS = {"cleaning"} | {key.to_user_string() for key in defs.resolve_all_asset_keys() if key.path[0] != "cleaning"}
 
 StepState = Literal["waiting", "running", "done", "failed", "skipped"]
@@ -36,7 +46,16 @@ class Step:
 
 @dataclass
 class RunReport:
-    """How a run went."""
+    """How a run went.
+
+    Attributes:
+        run_id: Dagster's id of it.
+        success: Whether every step and every check of severity ERROR passed.
+        steps: The assets, as far as they got.
+        error: Everything that went wrong, one problem after the other.
+        failed_checks: Those of the problems that are failed checks.
+        metadata: What each materialized asset said about itself.
+    """
 
     run_id: str
     success: bool
@@ -88,6 +107,7 @@ def materialize(author: str, to: str | None, settings: Settings, on_change: Call
     job = defs.resolve_job_def(JOB)
     run_id = str(uuid.uuid4())
     tracker = _Tracker(on_change)
+    end_dead_runs(settings)
     with dagster_instance(settings) as instance, _output_to(run_log(author, settings)):
         instance.add_dynamic_partitions(str(authors.name), [author])
         instance.add_event_listener(run_id, tracker)
@@ -99,6 +119,7 @@ def materialize(author: str, to: str | None, settings: Settings, on_change: Call
                 run_id=run_id,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                tags={**_process_tags(), "dagster/max_retries": "0"},  # the daemon cannot repeat what it did not launch
             )
         except dg.DagsterExecutionInterruptedError as error:
             raise KeyboardInterrupt from error
@@ -114,7 +135,51 @@ def materialize(author: str, to: str | None, settings: Settings, on_change: Call
         for event in result.get_asset_materialization_events()
         if event.asset_key is not None
     }
-    return RunReport(run_id, result.success and not failed, list(tracker.steps.values()), tracker.error, failed, metadata)
+    error = "\n".join([*(f"{name}: {message}" for name, message in tracker.errors.items()), *failed])
+    return RunReport(run_id, result.success and not failed, list(tracker.steps.values()), error, failed, metadata)
+
+
+def end_dead_runs(settings: Settings, everything: bool = False) -> list[str]:
+    """Reports runs whose process was killed as failed, and frees their pool slots, which others would wait for without end.
+
+    Args:
+        settings: Say which Dagster instance; all its runs are of this machine.
+        everything: Also runs that no ``twin`` command executes. Nothing tells whether the worker of a launched run lives, so this
+            is for a moment when no daemon or webserver runs here: the start of ``twin up``. A separate ``dagster dev`` on the same
+            Dagster home would see its runs marked as failed.
+
+    Returns:
+        Short ids of the runs that were still in progress.
+    """
+    ended = []
+    with dagster_instance(settings) as instance:
+        storage = instance.event_log_storage
+        runs = [*instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS))]
+        holders = storage.get_concurrency_run_ids() - {run.run_id for run in runs}
+        if holders:
+            runs += instance.get_runs(dg.RunsFilter(run_ids=[*holders]))
+        for run in runs:
+            if not (_process_gone(run.tags) if PID_TAG in run.tags else everything):
+                continue
+            last = instance.get_run_by_id(run.run_id)  # it may have ended well since, and its process with it
+            if last is not None and not last.is_finished:
+                instance.report_run_failed(last, "The process that executed this run is gone.")
+                ended.append(run.run_id[:8])
+            storage.free_concurrency_slots_for_run(run.run_id)
+    return ended
+
+
+def _process_tags() -> dict[str, str]:
+    return {PID_TAG: str(os.getpid()), STARTED_TAG: str(psutil.Process().create_time())}
+
+
+def _process_gone(tags: Mapping[str, str]) -> bool:
+    try:
+        process = psutil.Process(int(tags[PID_TAG]))
+        reused = abs(process.create_time() - float(tags[STARTED_TAG])) > CLOCK_SECONDS
+        return reused or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def run_log(author: str, settings: Settings) -> Path:
@@ -151,12 +216,14 @@ class _Tracker:
 
     def __init__(self, on_change: Callable[[list[Step]], None]) -> None:
         self.steps: dict[str, Step] = {}
-        self.error = ""
+        self.errors: dict[str, str] = {}
         self.interrupted = False
         self.on_change = on_change
 
     def __call__(self, entry: Any) -> None:
         event, name = entry.dagster_event, (entry.step_key or "").replace("__", "/")
+        if event is not None and event.is_step_failure:  # of an asset, or of a check, which is no step to show
+            self._failed(name, event.step_failure_data)
         if name not in ASSET_STEPS:
             return
         step = self.steps.setdefault(name, Step(name, started=entry.timestamp))
@@ -172,12 +239,15 @@ class _Tracker:
             step.state = "skipped"
         elif event.is_step_failure:
             step.state, step.seconds = "failed", entry.timestamp - step.started
-            self.error = self.error or _message(event.step_failure_data)
-            self.interrupted |= _is_interrupt(event.step_failure_data.error)
-            step.note = self.error.splitlines()[0] if self.error else ""
+            step.note = next(iter(_message(event.step_failure_data).splitlines()), "")
         else:
             return
         self.on_change(list(self.steps.values()))
+
+    def _failed(self, name: str, failure: Any) -> None:
+        self.interrupted |= _is_interrupt(failure.error)
+        if failure.error is None or failure.error.cls_name != FAILED_CHECK:  # the check itself says it better
+            self.errors[name] = _message(failure)
 
 
 def _is_interrupt(error: Any) -> bool:

@@ -7,25 +7,30 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
 import psutil
+from sqlalchemy.exc import SQLAlchemyError
 
-from twin_assets.runs import prepare_dagster_home
+from twin_assets.runs import end_dead_runs, prepare_dagster_home
 from twin_assets.serving.deploy import revive, stop
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.database import open_database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.ports import next_free_port
 from twin_assets.store.postgres import EmbeddedPostgres
-from twin_assets.store.registry import Registry
+from twin_assets.store.registry import Deployment, Registry
+from twin_assets.writing import model_server
 
 STOP_SECONDS = 15
 START_SECONDS = 90
 POLL_SECONDS = 2
+HEALTH_SECONDS = 10  # between two looks at the model servers
+RETRY_SECONDS = 60  # before what failed is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,9 @@ class Supervisor:
         self.on_ready = on_ready
         self.stopping = threading.Event()
         self._running: dict[str, tuple[Plan, subprocess.Popen[bytes]]] = {}
+        self._next_look = 0.0
+        self._silent: set[str] = set()
+        self._retry_at: dict[str, float] = {}
 
     def run(self) -> None:
         """Serves until Ctrl-C, SIGTERM or ``twin down``; blocks.
@@ -81,6 +89,8 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell's & left SIGINT ignored
             signal.signal(number, lambda *_: self.stopping.set())
         try:
+            _reap_left_behind(self.settings)
+            self._write_state()  # from here on `twin down` and another `twin up` see this one
             self._start()
             while not self.stopping.wait(POLL_SECONDS):
                 self._watch()
@@ -94,13 +104,14 @@ class Supervisor:
         database = open_database(self.settings)
         registry = Registry(database)
         prepare_dagster_home(self.settings)
+        for run in end_dead_runs(self.settings, everything=True):
+            self.say(f"run {run} did not end with the process that ran it: marked as failed")
         for deployment in registry.deployments():
+            if self.stopping.is_set():
+                return
             self.say(f"model server of {deployment.author} ...")
-            try:
-                revive(deployment, registry, self.settings)
-            except TwinError as error:
-                self.say(f"{deployment.author} is not served: {error}")
-        for plan in plan_services(self.settings):
+            self._keep(f"the model server of {deployment.author}", lambda served=deployment: revive(served, registry, self.settings))
+        for plan in plan_services(self.settings, self.say):
             if self.stopping.is_set():
                 return
             self.say(f"{plan.name} ...")
@@ -138,13 +149,52 @@ class Supervisor:
             time.sleep(0.3)
 
     def _watch(self) -> None:
-        if self.settings.database_url is None:
-            EmbeddedPostgres(self.settings.postgres_home).ensure()
+        database_up = self.settings.database_url is not None or self._keep("Postgres", EmbeddedPostgres(self.settings.postgres_home).ensure)
+        if database_up and time.monotonic() >= self._next_look:
+            self._keep("the list of model servers", self._watch_model_servers)
+            self._next_look = time.monotonic() + HEALTH_SECONDS
         for name, (plan, process) in list(self._running.items()):
             if process.poll() is not None:
                 self.say(f"{name} ended with {process.returncode}; starting it again. Its log: {self._log(name)}")
                 self._running[name] = (plan, self._spawn(plan))
                 self._write_state()
+
+    def _watch_model_servers(self) -> None:
+        registry = Registry(open_database(self.settings))
+        for deployment in registry.deployments():
+            if self._needs_revival(deployment) and not self.stopping.is_set():
+                what = f"the model server of {deployment.author}"
+                self._keep(what, lambda served=deployment: revive(served, registry, self.settings))
+
+    def _needs_revival(self, deployment: Deployment) -> bool:
+        """A server without a process at once; one that does not answer at the second look, for it may have been busy at the first."""
+        if deployment.pid is None or not model_server.alive(deployment.pid, deployment.model_version):
+            return True
+        if model_server.healthy(deployment.url, deployment.model_version):
+            self._silent.discard(deployment.model_version)
+            return False
+        suspected = deployment.model_version in self._silent
+        self._silent.add(deployment.model_version)
+        return suspected
+
+    def _keep(self, what: str, start: Callable[[], object]) -> bool:
+        """Starts something unless it runs. A failure is said once, and followed by a new try after a while.
+
+        Returns:
+            Whether it runs.
+        """
+        if time.monotonic() < self._retry_at.get(what, 0):
+            return False
+        try:
+            start()
+        except (TwinError, SQLAlchemyError, OSError) as error:
+            if what not in self._retry_at:
+                self.say(f"{what} failed; it is tried again every {RETRY_SECONDS} s. {error}")
+            self._retry_at[what] = time.monotonic() + RETRY_SECONDS
+            return False
+        if self._retry_at.pop(what, None) is not None:
+            self.say(f"{what} runs again")
+        return True
 
     def _stop(self) -> None:
         self.say("stopping ...")
@@ -177,9 +227,10 @@ class Supervisor:
         return self.settings.logs / f"{name.replace(' ', '-')}.log"
 
 
-def plan_services(settings: Settings) -> list[Plan]:
-    """The processes of ``twin up`` beside Postgres and the model servers, each on its port or the next free one."""
-    api, assistant, dagster = _ports(settings.api_port, settings.assistant_port, settings.dagster_port)
+def plan_services(settings: Settings, say: Callable[[str], None]) -> list[Plan]:
+    """The processes of ``twin up`` beside Postgres and the model servers, each on its port or the next free one, which is said."""
+    wanted = {"API": settings.api_port, "assistant": settings.assistant_port, "Dagster UI": settings.dagster_port}
+    api, assistant, dagster = _ports(wanted, say)
     api_url = settings.api_url or f"http://127.0.0.1:{api}"
     programs = Path(sys.executable).parent
     path = {"PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}", "DAGSTER_HOME": str(settings.dagster_home)}
@@ -234,49 +285,67 @@ def take_down(settings: Settings) -> list[str]:
             supervisor.wait(STOP_SECONDS * 2)
         except psutil.TimeoutExpired:
             supervisor.kill()
+            supervisor.wait(STOP_SECONDS)
         stopped.append("services of twin up")
-    elif (file := _state_file(settings)).exists():  # a killed supervisor leaves its children
-        pids = [row["pid"] for row in json.loads(file.read_text())["services"]]
-        if _reap_groups(pids):
-            stopped.append("services left behind by a killed twin up")
-        file.unlink()
+    if _reap_left_behind(settings):
+        stopped.append("services left behind by a killed twin up")
     return stopped + stop_background(settings)
 
 
 def stop_background(settings: Settings) -> list[str]:
-    """Stops what outlives a run: the model servers and the embedded Postgres."""
+    """Stops what outlives a run: the embedded Postgres and the model servers, also those that a killed run never recorded."""
     stopped = []
     postgres = EmbeddedPostgres(settings.postgres_home)
     if settings.database_url is not None or postgres.alive():
         for deployment in Registry(open_database(settings)).deployments():
             if stop(deployment):
                 stopped.append(f"model server of {deployment.author}")
+    for pid in model_server.servers_below(settings.home):
+        if model_server.stop(pid):
+            stopped.append(f"model server that nobody recorded ({pid})")
     if settings.database_url is None and postgres.stop():
         stopped.append("Postgres")
     return stopped
 
 
-def _ports(*wanted: int) -> list[int]:
+def _ports(wanted: Mapping[str, int], say: Callable[[str], None]) -> list[int]:
     found: list[int] = []
-    for port in wanted:
+    for name, port in wanted.items():
         candidate = next_free_port(port)
         while candidate in found:
             candidate = next_free_port(candidate + 1)
+        if candidate != port:
+            say(f"port {port} is in use: the {name} takes {candidate}")
         found.append(candidate)
+    return found
+
+
+def _reap_left_behind(settings: Settings) -> bool:
+    """Ends the services of a killed supervisor, which leaves its children, and forgets them."""
+    file = _state_file(settings)
+    if not file.exists():
+        return False
+    # After a reboot the ids belong to others.
+    ours = file.stat().st_mtime > psutil.boot_time()
+    found = ours and _reap_groups([row["pid"] for row in json.loads(file.read_text())["services"]])
+    file.unlink()
     return found
 
 
 def _reap_groups(pids: Sequence[int]) -> bool:
     """Ends what is left of the process groups (each service leads its own), such as Dagster's code servers."""
-    found = False
+    found = []
     for process in psutil.process_iter(["pid"]):
         try:
             if os.getpgid(process.pid) in pids and process.status() != psutil.STATUS_ZOMBIE:
                 process.terminate()
-                found = True
+                found.append(process)
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
-    return found
+    for process in psutil.wait_procs(found, STOP_SECONDS)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    return bool(found)
 
 
 def _answers(url: str) -> bool:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, description="Port of the Dagster UI; the next free one is taken when in use.")
     model_port: int = Field(8081, description="First port tried for local model servers.")
     api_url: str = Field("", description="Where the assistant finds the API; empty is http://127.0.0.1:API_PORT.")
+
+    @field_validator("home", "trainer_python", "training_config", "gguf_tools")
+    @classmethod
+    def _from_the_project(cls, path: Path) -> Path:
+        return PROJECT_ROOT / path.expanduser()  # an absolute path stays what it is
 
     @property
     def artifacts_url(self) -> str:

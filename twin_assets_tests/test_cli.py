@@ -171,7 +171,20 @@ def test_status_names_what_is_stale(twin: Callable[..., Result], posts: Path) ->
     result = twin("status")
     assert result.code == 0
     row = next(line for line in result.out.splitlines() if line.split()[:1] == ["jane"])
-    assert "nothing" in row and "not measured" in row and "instruct_dataset" in row
+    assert "nothing" in row and "not measured" in row and "raw_posts" in row
+
+
+def test_a_source_is_taken_away_again(twin: Callable[..., Result], database: Database, posts: Path) -> None:
+    twin("add", "jane", "--source", str(posts))
+    failed(twin("add", "jane", "--remove", "/nowhere"), "no source of jane", str(posts))
+    assert twin("add", "jane", "--remove", str(posts)).code == 0
+    assert Registry(database).sources("jane") == []
+
+
+def test_what_cannot_be_read_is_not_added(twin: Callable[..., Result], database: Database, tmp_path: Path) -> None:
+    (tmp_path / "Shares.csv").write_text("When,What\n2024-01-01,hello\n")
+    failed(twin("add", "jane", "--source", str(tmp_path)), "lacks the columns")
+    assert Registry(database).authors() == []
 
 
 def test_forget_says_that_it_is_not_built(twin: Callable[..., Result], database: Database, posts: Path) -> None:
@@ -348,4 +361,4 @@ def test_too_little_text_to_train_on_still_gets_its_features(brief: Brief) -> No
 def test_status_notices_a_post_that_was_not_cleaned_yet(brief: Brief) -> None:
     row = next(line for line in brief.status.out.splitlines() if line.split()[:1] == ["brief"])
     assert row.split()[1] == "10"
-    assert "cleaned_documents, instruct_dataset" in row
+    assert "stg_raw_posts" in row

@@ -28,7 +28,7 @@ from twin_assets.training.gguf import base_gguf, merged_gguf
 from twin_assets.voice.profile import VoiceProfile, load_profile
 
 REPORT = "eval_report"
-MEASURES = "1"  # goes up when texts are written or measured in another way: old reports are made again
+MEASURES = "2"  # goes up when texts are written or measured in another way: old reports are made again
 SETTINGS = ("eval_prompts", "context_passages", "temperature", "top_p", "repetition_penalty", "embedder")
 
 
@@ -72,7 +72,7 @@ def eval_report(context: dg.AssetExecutionContext, platform: PlatformResource) -
     registry.set_status(model.version, "evaluated")
     report = registry.artifact(author, REPORT, version)
     assert report is not None
-    return dg.MaterializeResult(metadata=_metadata(model, report, platform.artifacts()), data_version=dg.DataVersion(version))
+    return dg.MaterializeResult(metadata=_metadata(report, platform.artifacts()), data_version=dg.DataVersion(version))
 
 
 def report_version(model: Model, profile: VoiceProfile, settings: Settings) -> str:
@@ -114,9 +114,13 @@ def _written(ladder: Ladder) -> Iterator[Path]:
         (folder / "report.html").write_text(to_html(ladder, images), encoding="utf-8")
         (folder / "report.md").write_text(to_markdown(ladder), encoding="utf-8")
         (folder / "ladder.md").write_text(table(ladder), encoding="utf-8")
-        (folder / "figures.json").write_text(json.dumps(ladder.figures, indent=1), encoding="utf-8")
+        (folder / "figures.json").write_text(json.dumps(_figures(ladder), indent=1), encoding="utf-8")
         (folder / "texts.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(ladder)), encoding="utf-8")
         yield folder
+
+
+def _figures(ladder: Ladder) -> dict[str, Any]:
+    return {"model_version": ladder.model_version, **ladder.figures}
 
 
 def _rows(ladder: Ladder) -> Iterator[dict[str, Any]]:
@@ -125,10 +129,9 @@ def _rows(ladder: Ladder) -> Iterator[dict[str, Any]]:
             yield {"rung": rung.name, "example": str(task.id), "prompt": task.request, "text": text, "voice": voice.score, "own": voice.own}
 
 
-def _metadata(model: Model, report: Artifact, artifacts: ArtifactStore) -> dict[str, Any]:
+def _metadata(report: Artifact, artifacts: ArtifactStore) -> dict[str, Any]:
     picture = base64.b64encode(artifacts.read_bytes(f"{report.uri}/voice.png")).decode()
     return {
-        "model_version": model.version,
         "ladder": dg.MetadataValue.md(artifacts.read_bytes(f"{report.uri}/ladder.md").decode()),
         "voice": dg.MetadataValue.md(f"![texts that sound like the author, per rung](data:image/png;base64,{picture})"),
         "report": dg.MetadataValue.path(f"{report.uri}/report.html"),

@@ -1,6 +1,7 @@
 """The gate: what the evaluation of an author's newest model must show before it is deployed."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -22,9 +23,10 @@ def twin_beats_base(context: dg.AssetCheckExecutionContext, platform: PlatformRe
     return _result(quality.twin_beats_base(_figures(context, platform)))
 
 
-def _figures(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> Mapping[str, float]:
-    report = platform.registry().latest_artifact(context.op_execution_context.partition_key, REPORT)
-    return report.figures if report else {}
+def _figures(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> Mapping[str, Any]:
+    author, registry = context.op_execution_context.partition_key, platform.registry()
+    model, report = registry.latest_model(author), registry.latest_artifact(author, REPORT)
+    return quality.figures_on(model.version, report.figures) if model and report else {}
 
 
 def _result(finding: Finding) -> dg.AssetCheckResult:

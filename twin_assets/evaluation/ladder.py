@@ -91,14 +91,14 @@ def climb(
 
 
 def make_tasks(database: Database, dataset: Dataset, embedder: Embedder, settings: Settings) -> list[tuple[Task, Brief]]:
-    """Tasks of held-out prompts, spread evenly over the held-out examples. No held-out document is in what they retrieve."""
-    held_out = {example.document_id for example in dataset.held_out}
+    """Tasks of held-out prompts, spread evenly over the held-out examples; they retrieve no held-out document and no copy of one."""
+    withheld = dataset.withheld | {example.document_id for example in dataset.held_out}
     chosen = [dataset.held_out[place] for place in evenly(len(dataset.held_out), settings.eval_prompts)]
     tasks = []
     for example in chosen:
         brief = brief_of(example)
         limit = settings.context_passages
-        found = search(database, dataset.author, embedder, brief.prompt, limit, exclude=held_out) if limit else []
+        found = search(database, dataset.author, embedder, brief.prompt, limit, exclude=withheld) if limit else []
         seed = seed_of(example.id)
         task = Task(
             id=example.id,

@@ -1,6 +1,7 @@
 """What an evaluation must show before a twin may be deployed, as plain functions: the asset checks are shells around them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from twin_assets.cleaning.quality import Finding
 
@@ -9,7 +10,12 @@ from twin_assets.cleaning.quality import Finding
 MEMORISED_WORDS = 25
 
 
-def no_memorised_passages(figures: Mapping[str, float]) -> Finding:
+def figures_on(model_version: str, figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The figures if they are of this model's evaluation; none if they are another one's, which prove nothing about it."""
+    return figures if figures.get("model_version") == model_version else {}
+
+
+def no_memorised_passages(figures: Mapping[str, Any]) -> Finding:
     """No text of the twin holds a long run of training words that neither the prompt nor the base model accounts for."""
     if "memorised_longest" not in figures:
         return _no_report()
@@ -25,7 +31,7 @@ def no_memorised_passages(figures: Mapping[str, float]) -> Finding:
     )
 
 
-def twin_beats_base(figures: Mapping[str, float]) -> Finding:
+def twin_beats_base(figures: Mapping[str, Any]) -> Finding:
     """More of the twin's texts than of the base model's are attributed to the author; as many is not enough."""
     if "voice_own_twin" not in figures or "voice_own_base" not in figures:
         return _no_report()
@@ -37,4 +43,4 @@ def twin_beats_base(figures: Mapping[str, float]) -> Finding:
 
 
 def _no_report() -> Finding:
-    return Finding(False, "There is no evaluation of the twin. Materialize evaluation/eval_report.")
+    return Finding(False, "There is no evaluation of the author's newest model. Materialize evaluation/eval_report.")

@@ -22,17 +22,17 @@ def mostly_unreadable(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
     )
 
 
-@dg.asset_check(asset=_ASSET, description="Every author who has posts has some of their own that are kept.")
-def own_posts_present(platform: PlatformResource) -> dg.AssetCheckResult:
-    """Fails when all that was read from an author was put aside."""
-    counts = state_counts(platform.database(), None)
+@dg.asset_check(asset=_ASSET, description="An author who has posts has some of their own that are kept.")
+def own_posts_present(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """Fails when all that was read from the author was put aside."""
+    counts = state_counts(platform.database(), context.op_execution_context.partition_key)
     return _result(counts, without_own_posts(counts), dg.AssetCheckSeverity.ERROR)
 
 
-@dg.asset_check(asset=_ASSET, description="More is readable than not, for every author.")
-def every_source_read(platform: PlatformResource) -> dg.AssetCheckResult:
-    """Warns when most of an author's posts are unreadable or teasers."""
-    counts = state_counts(platform.database(), None)
+@dg.asset_check(asset=_ASSET, description="More of an author's posts are readable than not.")
+def every_source_read(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """Warns when most of the author's posts are unreadable or teasers."""
+    counts = state_counts(platform.database(), context.op_execution_context.partition_key)
     return _result(counts, mostly_unreadable(counts), dg.AssetCheckSeverity.WARN)
 
 

@@ -25,6 +25,8 @@ class Feed:
         content: The feed's bytes.
     """
 
+    complete = False
+
     def __init__(self, location: str, content: bytes) -> None:
         self.location = location
         self._content = content
@@ -62,7 +64,7 @@ def _post(number: int, entry: Any, platform: str) -> Post:
     blocks, teaser = _body(entry)
     state: State = "partial" if teaser else "kept"
     return Post(
-        key=identity or post_key(link) or entry.get("id") or f"entry:{entry.get('title') or number}",
+        key=identity or post_key(link) or entry.get("id") or f"entry:{entry.get('title') or entry.get('published') or number}",
         platform=platform,
         kind="article" if entry.get("title") else "note",
         origin=f"entry:{number}",

@@ -27,6 +27,7 @@ class LinkedInExport:
     """Reads ``Shares.csv`` and ``Comments.csv``. Messages, connections and the like are never opened."""
 
     platform = "linkedin"
+    complete = True
 
     def __init__(self, path: Path) -> None:
         self.location = str(path)

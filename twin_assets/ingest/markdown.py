@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -16,10 +17,24 @@ from twin_assets.ingest.html import html_blocks
 from twin_assets.ingest.posts import Block
 
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?)^\1[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-_TAG_OR_CODE_SPAN = re.compile(rf"{shortcodes.HUGO_TAG.pattern}|(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)", re.DOTALL)
+_TAG_OR_CODE_SPAN = re.compile(rf"{shortcodes.HUGO_TAG.pattern}|(?<!`)(?P<ticks>`++)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)", re.DOTALL)
+_MOST_ALIASES = 20
+_LONGEST_VALUE = 500
 _SWALLOWING = re.compile(
     r"<(?=/?(title|textarea|style|xmp|iframe|noembed|noframes|script|plaintext|noscript|select|svg|math|template)\b)", re.I
 )
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses more than a few aliases: merged into each other, they turn a handful of lines into gigabytes."""
+
+    aliases = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.aliases += self.check_event(yaml.AliasEvent)
+        if self.aliases > _MOST_ALIASES:
+            raise yaml.YAMLError(f"more than {_MOST_ALIASES} aliases: write out what they stand for")
+        return super().compose_node(parent, index)
 
 
 class FrontMatterError(Exception):
@@ -45,11 +60,19 @@ def read_markdown(text: str, *, mdx: bool = False) -> Document:
     """
     meta, body = split_front_matter(text)
     blocks = markdown_blocks(body, mdx=mdx)
-    title = " ".join(str(meta.get("title") or "").split()) or None
+    title = " ".join(scalar(meta.get("title")).split()) or None
     first = next((index for index, block in enumerate(blocks) if block.type == "heading" and block.level == 1), None)
     if first is not None and title in (None, blocks[first].text):
         title = blocks.pop(first).text
     return Document(title=title, blocks=tuple(blocks), meta=meta)
+
+
+def scalar(value: object) -> str:
+    """A single value of front matter as text of a sane length; nothing for a list, a mapping or no value."""
+    try:
+        return str(value)[:_LONGEST_VALUE] if isinstance(value, str | int | float | date) else ""
+    except ValueError:  # an integer of thousands of digits
+        return ""
 
 
 def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
@@ -63,7 +86,7 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
     if found is None:
         return {}, text
     try:
-        meta = tomllib.loads(found[2]) if found[1] == "+++" else yaml.safe_load(found[2])
+        meta = tomllib.loads(found[2]) if found[1] == "+++" else _Loader(found[2]).get_single_data()
     except (yaml.YAMLError, tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
         raise FrontMatterError(" ".join(str(error).split())) from error
     if meta is None:
@@ -109,7 +132,7 @@ def _code_lines(text: str) -> Iterable[tuple[int, int]]:
 def _inline_pieces(text: str) -> Iterator[tuple[str, bool]]:
     start = 0
     for found in _TAG_OR_CODE_SPAN.finditer(text):
-        if not found["ticks"] or "\n\n" in found[0]:  # a code span ends with its paragraph; one inside of a tag belongs to the tag
+        if not found["ticks"]:  # a code span inside of a tag belongs to the tag
             continue
         yield text[start : found.start()], False
         yield found[0], True

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_assets.ingest.errors import SourceError
-from twin_assets.ingest.markdown import Document, FrontMatterError, read_markdown
+from twin_assets.ingest.markdown import Document, FrontMatterError, read_markdown, scalar
 from twin_assets.ingest.posts import Kind, Post, State, byline, canonical_url, mark_foreign, not_a_text, parse_date, post_key, settle_all
 from twin_assets.ingest.source import UnreadableTextError, files_below, read_text
 
@@ -30,6 +30,7 @@ class MarkdownFolder:
     """Reads every Markdown file below a folder, or one file; all other files are accounted for and not opened."""
 
     platform = "blog"
+    complete = True
 
     def __init__(self, path: Path) -> None:
         self.location = str(path)
@@ -87,11 +88,11 @@ def printable(name: str) -> str:
 
 
 def _state(origin: str, meta: dict[str, Any]) -> tuple[State, str]:
-    if str(meta.get("draft", "")).lower() in _TRUE:
+    if scalar(meta.get("draft")).lower() in _TRUE:
         return "draft", "draft: true"
-    if str(meta.get("published", "")).lower() in _FALSE:
+    if scalar(meta.get("published")).lower() in _FALSE:
         return "draft", "published: false"
-    if str(meta.get("status", "")).lower() == "draft":
+    if scalar(meta.get("status")).lower() == "draft":
         return "draft", "status: draft"
     if _DRAFT_FOLDERS.intersection(origin.lower().split("/")[:-1]):
         return "draft", "in a folder of drafts"
@@ -100,7 +101,7 @@ def _state(origin: str, meta: dict[str, Any]) -> tuple[State, str]:
 
 def _kind(origin: str, meta: dict[str, Any]) -> Kind:
     folders = origin.lower().split("/")[:-1]
-    return "note" if _NOTE_FOLDERS.intersection(folders) or str(meta.get("type", "")).lower() == "note" else "article"
+    return "note" if _NOTE_FOLDERS.intersection(folders) or scalar(meta.get("type")).lower() == "note" else "article"
 
 
 def _date(file: Path, meta: dict[str, Any]) -> datetime | None:

@@ -16,6 +16,8 @@ class Page:
         name: What to call it inside of the source; for a file without an address of its own this is the key.
     """
 
+    complete = True
+
     def __init__(self, location: str, content: bytes, *, url: str | None = None, name: str = "page") -> None:
         self.location = location
         self._content = content

@@ -23,6 +23,11 @@ _TRACKING = re.compile(
     r"^(utm_.*|mc_[ce]id|fbclid|gclid|dclid|igshid|mkt_tok|ref|ref_src|referrer|r|source|sk|trk|isfreemail|showwelcome|triedredirect)$"
 )
 _MEDIUM_ID = re.compile(r"(?:^|[-/])([0-9a-f]{10,12})$")
+_GLOBAL_KEY = re.compile(r"https?://|urn:|tag:|substack:\d+(#|$)")
+_LONGEST_URL = 2000
+_LONGEST_NAME = 200
+_LONGEST_DATE = 100
+_MOST_NAMES = 20
 _WORD = re.compile(r"\S*\w\S*")
 _DATE_FORMATS = (
     "%Y-%m-%d %H:%M:%S %z",
@@ -83,9 +88,19 @@ class Post:
         content = [self.title, when, self.kind, self.state, [block.to_json() for block in self.blocks]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
-    def id(self, author: str) -> UUID:
-        """The same for the same author and key, on every machine and in every run."""
-        return uuid5(NAMESPACE_URL, json.dumps(["twin", author, self.key]))
+    @property
+    def known_everywhere(self) -> bool:
+        """Whether the key means the same post in any source: a web address or a platform's id, not the name of a file or row."""
+        return bool(_GLOBAL_KEY.match(self.key))
+
+    def id(self, author: str, *inside: str) -> UUID:
+        """The same for the same author and key, on every machine and in every run.
+
+        Args:
+            author: Whose post it is.
+            inside: The source's location, where another source holds a different post under the same key.
+        """
+        return uuid5(NAMESPACE_URL, json.dumps(["twin", author, self.key, *inside]))
 
 
 def count_words(text: str) -> int:
@@ -157,15 +172,19 @@ def _same_name(name: str, other: str | None) -> bool:
 
 def byline(value: object) -> str | None:
     """A byline out of the shapes that front matter and JSON-LD use: text, a list, or an object with a name."""
-    if isinstance(value, dict):
-        return byline(value.get("name"))
-    if isinstance(value, list):
-        return ", ".join(name for name in map(byline, value) if name) or None
-    return " ".join(value.split()) or None if isinstance(value, str) else None
+    names = map(_name, value[:_MOST_NAMES] if isinstance(value, list) else [value])
+    return ", ".join(name for name in names if name) or None
+
+
+def _name(value: object) -> str | None:
+    name = value.get("name") if isinstance(value, dict) else value
+    return " ".join(name[:_LONGEST_NAME].split()) if isinstance(name, str) else None
 
 
 def canonical_url(url: str) -> str | None:
     """The one spelling of a web address: no tracking, fragment or trailing slash; None when it is not one."""
+    if len(url) > _LONGEST_URL:
+        return None
     try:
         parts = urlsplit(url.strip())
         host, port = (parts.hostname or "").lower(), parts.port
@@ -197,7 +216,7 @@ def parse_date(value: object) -> datetime | None:
             return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         case date():
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
-        case str():
+        case str() if len(value) <= _LONGEST_DATE:
             return _parse_text_date(value.strip())
         case _:
             return None

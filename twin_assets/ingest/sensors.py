@@ -5,7 +5,7 @@ import time
 import dagster as dg
 
 from twin_assets.ingest.fingerprint import fingerprint
-from twin_assets.ingest.watch import Memory, look, run_key
+from twin_assets.ingest.watch import Memory, look
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 
@@ -26,7 +26,9 @@ def source_changes(context: dg.SensorEvaluationContext, platform: PlatformResour
     missing = [author for author in found if not context.instance.has_dynamic_partition(authors.name or "", author)]
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(run_key=run_key(author, memory.fingerprints[author]), partition_key=author, asset_selection=[_ASSET])
+            # No run key: Dagster skips a key that ever ran, also for sources that came back to an earlier state. The cursor, which is
+            # stored together with the requests, keeps a change from being requested twice.
+            dg.RunRequest(partition_key=author, asset_selection=[_ASSET])
             for author in found
             if sources[author]
         ],

@@ -4,19 +4,28 @@ import html
 import re
 from collections.abc import Callable
 
-_ATTRIBUTE = re.compile(r"""([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`|'([^']*)'|(\S+))""")
-HUGO_TAG = re.compile(r"\{\{([<%])\s*(/?)\s*([\w./-]*)((?:\"(?:[^\"\\]|\\.)*\"|`[^`]*`|(?![>%]\}\}).)*?)/?\s*[>%]\}\}", re.DOTALL)
-_ESCAPED = re.compile(r"\{\{[<%]/\*.*?\*/[>%]\}\}", re.DOTALL)
-_COMMENT = re.compile(
-    r"\{\{[<%]\s*comment\s*[>%]\}\}.*?\{\{[<%]\s*/comment\s*[>%]\}\}|\{%-?\s*comment\s*-?%\}.*?\{%-?\s*endcomment\s*-?%\}|\{#[^\n]*?#\}",
+# Texts are anyone's, so each pattern takes linear time: none reads on beyond the next tag's opening, and none goes back over what it read.
+_ATTRIBUTE = re.compile(r"""(?<![\w-])([\w-]++)=(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`|'([^']*)'|(\S+))""")
+_HUGO_OPENING = r"\{\{[<%]"
+HUGO_TAG = re.compile(
+    r"\{\{([<%])\s*+(/?)\s*+([\w./-]*+)"
+    rf"((?:\"(?:\\[\"\\]|(?!{_HUGO_OPENING})[^\"])*+\"|`(?:(?!{_HUGO_OPENING})[^`])*+`|\\[\"\\]|(?!{_HUGO_OPENING}|[>%]\}}\}}).)*+)"
+    r"[>%]\}\}",
     re.DOTALL,
 )
-_LIQUID = re.compile(r"\{%-?\s*(\w*)((?:(?!\n\n).)*?)-?%\}", re.DOTALL)  # no tag goes on beyond its paragraph
-_OUTPUT = re.compile(r"\{\{(?:(?!\n\n).)*?\}\}", re.DOTALL)
-_ATTRIBUTES = re.compile(r"[ \t]*(?:\{#[\w-]+\}|\{:[^{}\n]*\})[ \t]*$", re.MULTILINE)
+_ESCAPED = re.compile(rf"{_HUGO_OPENING}/\*(?:(?!{_HUGO_OPENING}/\*).)*?\*/[>%]\}}\}}", re.DOTALL)
+_COMMENT = re.compile(
+    r"\{\{[<%]\s*comment\s*[>%]\}\}(?:(?!\{\{[<%]\s*comment\b).)*?\{\{[<%]\s*/comment\s*[>%]\}\}"
+    r"|\{%-?\s*comment\s*-?%\}(?:(?!\{%-?\s*comment\b).)*?\{%-?\s*endcomment\s*-?%\}"
+    r"|\{#(?:(?!\{#)[^\n])*?#\}",
+    re.DOTALL,
+)
+_LIQUID = re.compile(r"\{%-?\s*+(\w*+)((?:(?!\n\n|\{%).)*?)-?%\}", re.DOTALL)  # no tag goes on beyond its paragraph
+_OUTPUT = re.compile(r"\{\{(?:(?!\n\n|\{\{).)*?\}\}", re.DOTALL)
+_ATTRIBUTES = re.compile(r"(?<![ \t])[ \t]*(?:\{#[\w-]+\}|\{:[^{}\n]*\})[ \t]*$", re.MULTILINE)
 _GONE = "\x1e"
 _GONE_FIRST = re.compile(rf"^([ \t>]*){_GONE}[ \t{_GONE}]*", re.MULTILINE)
-_MDX_COMMENT = re.compile(r"\{/\*.*?\*/\}", re.DOTALL)
+_MDX_COMMENT = re.compile(r"\{/\*(?:(?!\{/\*).)*?\*/\}", re.DOTALL)
 _MDX_STATEMENT = re.compile(
     r"^(?:import\s+(?:[\w*{][^\n]*?\s+from\s+)?['\"][^\n]*"
     r"|export\s+(?:const|default|function|let|var|async|\{|\*)[^\n]*(?:\n[ \t}\])][^\n]*)*)$",
@@ -50,7 +59,7 @@ def render(text: str, inline: Callable[[str], str]) -> str:
     text = _COMMENT.sub("", text)
     text = _ESCAPED.sub("", text)
     text = _ATTRIBUTES.sub("", text)
-    text = HUGO_TAG.sub(lambda found: _place(found, _tag(found[3], found[4], closing=bool(found[2]), inline=inline)), text)
+    text = HUGO_TAG.sub(lambda found: _place(found, _tag(found[3], _arguments(found[4]), closing=bool(found[2]), inline=inline)), text)
     text = _LIQUID.sub(lambda found: _place(found, _liquid(found[1], found[2], inline)), text)
     # Blanks after a tag that opened a line would become an indent, and four of them code.
     return _GONE_FIRST.sub(r"\1", _OUTPUT.sub(_GONE, text)).replace(_GONE, "")
@@ -72,6 +81,11 @@ def _place(found: re.Match[str], replacement: str) -> str:
     if replacement.startswith("```"):
         return f"\n{line}{replacement}\n{line}" if not line.strip() else replacement
     return f"{replacement}\n{line}\n{line}" if not line.strip(" \t>") else replacement
+
+
+def _arguments(inside: str) -> str:
+    """What stands between a tag's name and its end, without the slash of one that closes itself."""
+    return inside.rstrip().removesuffix("/")
 
 
 def _tag(name: str, arguments: str, *, closing: bool, inline: Callable[[str], str]) -> str:

@@ -1,5 +1,6 @@
 """The interface of a source, and how a file becomes text."""
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,11 @@ class Source(Protocol):
     @property
     def platform(self) -> str:
         """Where this kind of writing comes from."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether it shows all there is, so that what is missing is gone; a feed shows only its newest entries."""
         ...
 
     def read(self) -> Iterator[Post]:
@@ -41,10 +47,13 @@ def read_text(path: Path) -> str:
     """The text of a file in UTF-8, or UTF-16 with a byte-order mark.
 
     Raises:
-        UnreadableTextError: When the file cannot be opened, is binary, or in another encoding.
+        UnreadableTextError: When the file is no regular one, cannot be opened, is binary, or in another encoding.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading from a pipe would wait for ever
+            raise UnreadableTextError("not a regular file")
+        if status.st_size > MAX_FILE_BYTES:
             raise UnreadableTextError(f"larger than {MAX_FILE_BYTES // 1024 // 1024} MB")
         content = path.read_bytes()
     except OSError as error:

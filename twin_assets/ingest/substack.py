@@ -17,6 +17,7 @@ class SubstackExport:
     """Reads an unpacked export of a Substack publication."""
 
     platform = "substack"
+    complete = True
 
     def __init__(self, path: Path) -> None:
         self.location = str(path)

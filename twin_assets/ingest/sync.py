@@ -45,13 +45,13 @@ def sync_source(database: Database, author: str, source: Source) -> SyncReport:
     """Brings an author's rows of one source to what the source holds now.
 
     The source is read to its end before anything is written. Then, in one transaction, new and changed posts are written, and posts that
-    are gone get a tombstone. A post that another source of the author holds already stays with that one, unless it is kept only here.
+    are gone get a tombstone. A post that another source of the author holds already stays with that one, unless it is kept only here; a
+    different post that only bears the same name there (two folders with a ``hello.md``) is a post of its own.
 
     Raises:
         SourceError: When the source cannot be read, or holds nothing where there was something before.
     """
-    posts = {post.id(author): post for post in source.read()}
-    rows = {id: _row(id, author, source.location, post) for id, post in posts.items()}
+    posts = list(source.read())
     with database.begin() as connection:
         connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:author, 0))"), {"author": f"ingest {author}"})
         known = _known(connection, author)
@@ -61,11 +61,14 @@ def sync_source(database: Database, author: str, source: Source) -> SyncReport:
                 f"{source.location} holds nothing now, but held {len(here)} posts before. Nothing was deleted: check the source, "
                 "or remove it from the author if that is meant."
             )
+        placed = {_id(post, author, source.location, known): post for post in posts}
+        rows = {id: _row(id, author, source.location, post) for id, post in placed.items()}
         elsewhere = {id for id, row in rows.items() if id in known and _belongs_elsewhere(known[id], row)}
         mine = {id: row for id, row in rows.items() if id not in elsewhere}
         changed = [row for id, row in mine.items() if id not in known or _differs(known[id], row)]
         _write(connection, changed)
-        deleted = _bury(connection, here - rows.keys())
+        gone = here - rows.keys()
+        deleted = _bury(connection, gone if source.complete else _taken_out(gone, known, posts))
     inserted = sum(row["id"] not in known for row in changed)
     report = SyncReport(
         inserted=inserted,
@@ -73,8 +76,8 @@ def sync_source(database: Database, author: str, source: Source) -> SyncReport:
         unchanged=len(mine) - len(changed),
         deleted=deleted,
         elsewhere=len(elsewhere),
-        by_state=dict(Counter(post.state for post in posts.values())),
-        words=sum(post.words for post in posts.values() if post.state == "kept"),
+        by_state=dict(Counter(post.state for post in posts)),
+        words=sum(post.words for post in posts if post.state == "kept"),
     )
     log.info("source_synced", author=author, source=source.location, inserted=report.inserted, updated=report.updated, deleted=deleted)
     return report
@@ -105,6 +108,28 @@ def raw_version(database: Database, author: str) -> str:
     return digest.hexdigest()
 
 
+def _id(post: Post, author: str, location: str, known: Mapping[UUID, Mapping[str, Any]]) -> UUID:
+    """The post's id: its own, unless another source has that for a different post. Once told apart, the two stay so."""
+    own, apart = post.id(author), post.id(author, location)
+    holder = known.get(own)
+    if holder and (holder["source"] == location or holder["deleted_at"] is not None):
+        holder = None
+    if post.known_everywhere or (holder and holder["content_hash"] == post.content_hash):
+        return own
+    return apart if holder or apart in known else own
+
+
+def _taken_out(gone: Collection[UUID], known: Mapping[UUID, Mapping[str, Any]], shown: Iterable[Post]) -> list[UUID]:
+    """Of what a source that shows only its newest posts no longer shows, those that did not fall out at its old end.
+
+    Where its posts are not in the order of their dates, as with one pinned to the top, its old end is not to be told.
+    """
+    dates = [post.published_at for post in shown if post.published_at]
+    if not dates or dates != sorted(dates, reverse=True):
+        return []
+    return [id for id in gone if known[id]["published_at"] and known[id]["published_at"] > dates[-1]]
+
+
 def _row(id: UUID, author: str, location: str, post: Post) -> dict[str, Any]:
     return {
         "id": id,
@@ -131,7 +156,7 @@ def _storable(value: Any) -> Any:
 
 
 def _known(connection: Connection, author: str) -> dict[UUID, Mapping[str, Any]]:
-    columns = [raw_posts.c[name] for name in ("id", "deleted_at", *_COMPARED)]
+    columns = [raw_posts.c[name] for name in ("id", "published_at", "deleted_at", *_COMPARED)]
     return {row["id"]: dict(row) for row in connection.execute(select(*columns).where(raw_posts.c.author == author)).mappings()}
 
 

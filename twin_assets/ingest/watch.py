@@ -1,6 +1,5 @@
 """What the source sensor remembers between two looks, and what it asks for."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -80,9 +79,3 @@ def _fingerprint(place: str, before: str | None, looked: dict[str, float], read:
     except (SourceError, OSError) as error:
         log.warning("source_not_looked_at", source=place, error=str(error))
         return before
-
-
-def run_key(author: str, fingerprints: Mapping[str, str]) -> str:
-    """The same request for the same state of an author's sources."""
-    digest = hashlib.sha256(json.dumps(sorted(fingerprints.items())).encode()).hexdigest()
-    return f"sources-{author}-{digest[:20]}"

@@ -5,12 +5,13 @@ looks at one author, where Dagster's automation sees only the newest evaluation 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from twin_assets.evaluation.quality import no_memorised_passages, twin_beats_base
+from twin_assets.evaluation.quality import figures_on, no_memorised_passages, twin_beats_base
 from twin_assets.store.registry import Model
 
 
-def refusals(model: Model | None, figures: Mapping[str, float]) -> list[str]:
+def refusals(model: Model | None, figures: Mapping[str, Any]) -> list[str]:
     """Why a model may not be deployed; empty when it may.
 
     Args:
@@ -21,4 +22,6 @@ def refusals(model: Model | None, figures: Mapping[str, float]) -> list[str]:
         return ["There is no trained model yet. Materialize training/adapter_weights first."]
     if model.status == "trained":
         return [f"Model {model.version} was not evaluated yet. Materialize evaluation/eval_report first."]
-    return [finding.description for finding in (no_memorised_passages(figures), twin_beats_base(figures)) if not finding.passed]
+    own = figures_on(model.version, figures)
+    failed = [finding.description for finding in (no_memorised_passages(own), twin_beats_base(own)) if not finding.passed]
+    return list(dict.fromkeys(failed))  # without a report both say the same

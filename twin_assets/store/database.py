@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
@@ -60,9 +60,13 @@ def open_database(settings: Settings) -> Database:
         TwinError: When the server cannot be reached or started.
     """
     url = settings.database_url.get_secret_value() if settings.database_url else EmbeddedPostgres(settings.postgres_home).ensure()
-    database = _database(url)
     try:
+        database = _database(url)
         database.migrate()
+    except ArgumentError as error:
+        raise TwinError("TWIN_DATABASE_URL is not a database URL. Write postgresql://user:password@host:5432/database.") from error
+    except ProgrammingError as error:
+        raise TwinError(f"The database refused its tables: {error.orig}. It must be Postgres 15 or newer with pgvector.") from error
     except OperationalError as error:
         where = make_url(url).render_as_string(hide_password=True)
         raise TwinError(f"No connection to {where}: {error.orig}. Check TWIN_DATABASE_URL and that the server runs.") from error

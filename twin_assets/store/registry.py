@@ -106,6 +106,12 @@ class Registry:
         with self.database.begin() as connection:
             return connection.execute(statement.returning(tables.sources.c.location)).first() is not None
 
+    def remove_source(self, author: str, location: str) -> None:
+        """Reads a source no longer."""
+        columns = tables.sources.c
+        with self.database.begin() as connection:
+            connection.execute(delete(tables.sources).where(columns.author == author, columns.location == location))
+
     def sources(self, author: str) -> list[str]:
         """The author's sources, in the order in which they were added."""
         columns = tables.sources.c

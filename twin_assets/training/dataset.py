@@ -51,19 +51,30 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Examples to train on, examples held out, and how many were dropped from training because they leaked."""
+    """Examples to train on and examples held out.
+
+    Attributes:
+        author: Whose writing it is.
+        train: To learn from.
+        held_out: To be asked for in the evaluation.
+        leaks: How many passages were dropped from training because they repeat a held-out one, by kind.
+        withheld: Documents that the evaluation must not retrieve: all that are held out, also those without an example,
+            and those with a leak.
+    """
 
     author: str
     train: list[Example]
     held_out: list[Example]
     leaks: dict[str, int] = field(default_factory=dict)
+    withheld: frozenset[UUID] = frozenset()
 
     @property
     def version(self) -> str:
-        """Hash of the examples: the same content has the same version, whatever its order."""
+        """Hash of the content: the same has the same version, whatever its order."""
         rows = sorted(
             json.dumps(_row(example), sort_keys=True, ensure_ascii=False, default=str) for example in [*self.train, *self.held_out]
         )
+        rows += sorted(str(document) for document in self.withheld - {example.document_id for example in self.held_out})
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
     @property
@@ -104,7 +115,9 @@ def build_dataset(author: str, split: Split, settings: Settings) -> Dataset:
     phrases = _key_phrases([passage.answer for passage in [*train, *held_out]], fitted_on=len(train))
     examples = [_example(passage, found, "train") for passage, found in zip(train, phrases[: len(train)], strict=True)]
     held_out_examples = [_example(passage, found, "held_out") for passage, found in zip(held_out, phrases[len(train) :], strict=True)]
-    dataset = Dataset(author, examples, held_out_examples, dict(sorted(Counter(leaks.values()).items())))
+    leaking = {passage.document.id for passage in candidates if passage.id in leaks}
+    withheld = frozenset({document.id for document in split.held_out} | leaking)
+    dataset = Dataset(author, examples, held_out_examples, dict(sorted(Counter(leaks.values()).items())), withheld)
     log.info("dataset_built", author=author, version=dataset.version, **dataset.figures)
     return dataset
 
@@ -225,7 +238,7 @@ def write_dataset(dataset: Dataset, directory: Path) -> None:
     import pyarrow.parquet as pq
 
     directory.mkdir(parents=True, exist_ok=True)
-    about = {"author": dataset.author, "leaks": json.dumps(dataset.leaks)}
+    about = {"author": dataset.author, "leaks": json.dumps(dataset.leaks), "withheld": json.dumps(sorted(map(str, dataset.withheld)))}
     for name, examples in (("train", dataset.train), ("held_out", dataset.held_out)):
         table = pa.Table.from_pylist([_row(example) for example in examples], schema=_schema())
         pq.write_table(table.replace_schema_metadata(about), directory / f"{name}.parquet")
@@ -241,7 +254,8 @@ def load_dataset(directory: Path) -> Dataset:
     tables = {name: pq.read_table(directory / f"{name}.parquet") for name in ("train", "held_out")}
     about = tables["train"].schema.metadata
     train, held_out = ([_from_row(row) for row in table.to_pylist()] for table in tables.values())
-    return Dataset(about[b"author"].decode(), train, held_out, json.loads(about[b"leaks"]))
+    withheld = frozenset(UUID(key) for key in json.loads(about.get(b"withheld", b"[]")))  # older datasets do not say
+    return Dataset(about[b"author"].decode(), train, held_out, json.loads(about[b"leaks"]), withheld)
 
 
 def dataset_card(dataset: Dataset) -> str:

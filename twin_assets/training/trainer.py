@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import platform
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from twin_assets.models import file_hash, trainable
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.training.trainer_main import alone_in
 
 PLUGIN = "twin_assets.training.axolotl_plugin.TwinPlugin"
 TRAINER_MODULE = "twin_assets.training.trainer_main"
@@ -89,11 +91,12 @@ def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
         Its path.
 
     Raises:
-        TwinError: When the trainer's environment is not there.
+        TwinError: When the trainer's environment is not there, or another process is at this training.
     """
     if not settings.trainer_python.exists():
         raise TwinError(f"The trainer's environment is not at {settings.trainer_python}. Run `make setup`, or set TWIN_TRAINER_PYTHON.")
     plan.folder.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished(plan)
     config = {
         **plan.recipe,
         **_bounded(plan.recipe, len(training_file.read_text(encoding="utf-8").splitlines())),
@@ -221,12 +224,35 @@ def _bounded(recipe: dict[str, Any], examples: int) -> dict[str, int]:
     return {"max_steps": min(recipe["max_steps"], math.ceil(math.ceil(examples / batch) * recipe.get("num_epochs", 1)))}
 
 
+def _remove_unfinished(plan: Plan) -> None:
+    """Removes what a killed trainer may have left half-written and the next one would stumble over."""
+    try:
+        with alone_in(plan.folder):
+            prepared = plan.folder.glob("prepared-*")  # complete or not: it is made again in seconds
+            for folder in (*prepared, *(folder for folder in _checkpoints(plan) if _state(folder) is None)):
+                shutil.rmtree(folder)
+    except BlockingIOError as error:
+        raise TwinError(str(error)) from error
+
+
+def _checkpoints(plan: Plan) -> list[Path]:
+    """The training's checkpoints, oldest first."""
+    found = (folder for folder in plan.adapter.glob("checkpoint-*") if folder.name.split("-")[-1].isdigit())
+    return sorted(found, key=lambda folder: int(folder.name.split("-")[-1]))
+
+
+def _state(checkpoint: Path) -> dict[str, Any] | None:
+    """The trainer's state, which is written last: None when the checkpoint is not complete."""
+    try:
+        state = json.loads((checkpoint / "trainer_state.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return state if isinstance(state, dict) and "log_history" in state else None
+
+
 def _loss_history(plan: Plan) -> list[list[float]]:
-    states = sorted(plan.adapter.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name.split("-")[1]))
-    if not states:
-        return []
-    history = json.loads(states[-1].read_text())["log_history"]
-    return [[row["step"], float(row["loss"])] for row in history if "loss" in row]
+    states = [state for folder in _checkpoints(plan) if (state := _state(folder)) is not None]
+    return [[row["step"], float(row["loss"])] for row in states[-1]["log_history"] if "loss" in row] if states else []
 
 
 def _mean(rows: list[list[float]]) -> float | None:

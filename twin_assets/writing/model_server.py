@@ -64,9 +64,16 @@ def start(gguf: Path, port_from: int, log_file: Path, alias: str, timeout: float
     port, last = port_from, port_from + PORTS_TRIED
     while True:
         port = _next_free(port, last)
+        if port != port_from:
+            log.info(f"port {port_from} is in use: the model server takes {port}", alias=alias)
         process = _spawn(gguf, port, log_file, alias)
         url = f"http://{HOST}:{port}/v1"
-        if _becomes_healthy(process, url, alias, timeout):
+        try:
+            ready = _becomes_healthy(process, url, alias, timeout)
+        except BaseException:  # Ctrl-C: it has a session of its own and would stay
+            stop(process.pid)
+            raise
+        if ready:
             log.info("model server started", url=url, pid=process.pid, alias=alias)
             return ServerProcess(url, process.pid)
         lost_race = process.poll() is not None and not _free(port)
@@ -88,6 +95,27 @@ def healthy(url: str, alias: str, timeout: float = 3) -> bool:
         return False
 
 
+def alive(pid: int, alias: str | None = None) -> bool:
+    """Whether the process is there and is a server, of this model if one is named; says nothing about its health."""
+    try:
+        return _is_server(psutil.Process(pid).cmdline(), alias)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def servers_below(folder: Path) -> list[int]:
+    """Process ids of the servers, whoever started them, whose model lies below a folder."""
+    home = folder.resolve()
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if _is_server(command) and "--model" in command[:-1]:
+            model = Path(command[command.index("--model") + 1])
+            if model.parent.resolve().is_relative_to(home):
+                found.append(process.pid)
+    return found
+
+
 def stop(pid: int, alias: str | None = None, timeout: float = 10) -> bool:
     """Stops a server; harmless when it is gone already, or when its process id belongs to something else by now.
 
@@ -101,8 +129,7 @@ def stop(pid: int, alias: str | None = None, timeout: float = 10) -> bool:
     """
     try:
         process = psutil.Process(pid)
-        command = process.cmdline()  # empty for a finished child that was not waited for
-        if MODULE not in command or alias not in (None, command[-1]):
+        if not _is_server(process.cmdline(), alias):
             return False
         process.terminate()
         try:
@@ -116,6 +143,11 @@ def stop(pid: int, alias: str | None = None, timeout: float = 10) -> bool:
     finally:
         if pid in _children and _children[pid].poll() is not None:
             del _children[pid]
+
+
+def _is_server(command: list[str], alias: str | None = None) -> bool:
+    # The command of a finished child that was not waited for is empty.
+    return MODULE in command and alias in (None, command[-1])
 
 
 def _spawn(gguf: Path, port: int, log_file: Path, alias: str) -> subprocess.Popen[bytes]:

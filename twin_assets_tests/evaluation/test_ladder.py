@@ -17,6 +17,7 @@ from twin_assets.evaluation.ladder import brief_of, climb, contestants, few_shot
 from twin_assets.evaluation.rungs import Yardsticks
 from twin_assets.evaluation.verbatim import VerbatimIndex
 from twin_assets.features.embedding import sync_chunks, sync_embeddings
+from twin_assets.features.search import search
 from twin_assets.models import Embedder, wheel_gguf
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
@@ -72,6 +73,19 @@ def test_what_is_retrieved_and_shown_was_not_held_out(world: World, minilm: Embe
         assert task.examples and set(task.examples) <= set(train)
         assert not any(held_out.runs(text) for text in (*task.passages, *task.examples))
     assert tasks == make_tasks(world.database, world.dataset, minilm, world.settings)
+
+
+def test_held_out_documents_without_an_example_and_copies_of_held_out_ones_are_not_retrieved(world: World, minilm: Embedder):  # noqa: F811
+    example = next(example for example in world.dataset.held_out if example.id == make_tasks(*_asked(world, minilm))[0][0].id)
+    near = search(world.database, "ada", minilm, brief_of(example).prompt, 1, exclude={one.document_id for one in world.dataset.held_out})
+    found = make_tasks(*_asked(replace(world, dataset=replace(world.dataset, withheld=frozenset({near[0].document_id}))), minilm))
+    assert near[0].text in make_tasks(*_asked(world, minilm))[0][0].passages
+    assert near[0].text not in found[0][0].passages
+    assert len(found[0][0].passages) == world.settings.context_passages
+
+
+def _asked(world: World, embedder: Embedder) -> tuple[Database, Dataset, Embedder, Settings]:
+    return world.database, world.dataset, embedder, world.settings
 
 
 def test_the_brief_of_an_example_makes_its_prompt_again(world: World):
@@ -141,12 +155,19 @@ def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: Wor
     model = registry.latest_model("ada")
     assert model is not None and model.status == "evaluated"
     # Both contestants are the same file here: the twin cannot win, so the gate must stay shut.
-    verdicts = {evaluation.check_name: evaluation.passed for evaluation in first.get_asset_check_evaluations()}
-    assert verdicts == {"no_memorised_passages": True, "twin_beats_base": False}
+    assert _verdicts(first) == {"no_memorised_passages": True, "twin_beats_base": False}
+    assert report.figures["model_version"] == "twin-v1"
 
     monkeypatch.setattr(ladder.model_server, "start", lambda *_, **__: pytest.fail("evaluated twice"))
     second = _run(world)
     assert _version(second) == _version(first) == report.version
+
+    registry.record_artifact("ada", assets.REPORT, report.version, report.uri, {**report.figures, "model_version": "another"})
+    assert _verdicts(_run(world)) == {"no_memorised_passages": False, "twin_beats_base": False}
+
+
+def _verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {evaluation.check_name: evaluation.passed for evaluation in result.get_asset_check_evaluations()}
 
 
 def test_without_a_model_it_says_what_to_do(world: World):

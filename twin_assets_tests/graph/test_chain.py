@@ -140,7 +140,7 @@ def test_running_again_trains_and_embeds_nothing(
 
 
 def test_a_proven_model_is_served_and_outlives_the_run(first_run: RunReport, small: Settings, registry: Registry) -> None:
-    registry.record_artifact(SAMPLE_AUTHOR, "eval_report", "proven", "/nowhere", GOOD)
+    registry.record_artifact(SAMPLE_AUTHOR, "eval_report", "proven", "/nowhere", {"model_version": _model(registry).version, **GOOD})
     switched = deploy(_model(registry), registry, ArtifactStore(small.artifacts_url), small)
     assert switched.changed
     assert switched.smoke_text

@@ -113,7 +113,7 @@ def test_only_the_training_waits_for_the_gpu() -> None:
 
 def test_sensors_run_without_a_click_and_cover_the_whole_graph() -> None:
     sensors = {sensor.name: sensor for sensor in defs.sensors or []}
-    assert set(sensors) == {"automation", "source_changes"}
+    assert set(sensors) == {"automation", "reconcile", "source_changes"}
     assert all(sensor.default_status == dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())  # pyright: ignore
     automation = sensors["automation"]
     assert isinstance(automation, dg.AutomationConditionSensorDefinition)

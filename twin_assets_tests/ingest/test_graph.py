@@ -55,8 +55,40 @@ def test_a_new_file_flows_into_the_asset(database: Database, tmp_path: Path) -> 
         fresh = source_changes(dg.build_sensor_context(instance=instance, cursor=asked.cursor, resources=resources))
         assert isinstance(fresh, dg.SensorResult) and len(fresh.run_requests or []) == 1
         assert not fresh.dynamic_partitions_requests
+        (tmp_path / "b.md").unlink()
+        back = source_changes(dg.build_sensor_context(instance=instance, cursor=fresh.cursor, resources=resources))
+        assert isinstance(back, dg.SensorResult)
+        # Dagster drops a request whose key ran before, and the sources are as they were at first.
+        assert [request.run_key for request in back.run_requests or []] == [None]
+        (tmp_path / "b.md").write_text("# B\n\nMore words.")
 
         second = run()
         tags = [result.asset_materializations_for_node("ingest__raw_posts")[0].tags or {} for result in (first, second, run())]
         versions = [found["dagster/data_version"] for found in tags]
         assert versions[0] != versions[1] == versions[2]
+
+
+def test_the_checks_of_an_author_look_at_no_other(database: Database, tmp_path: Path) -> None:
+    registry = Registry(database)
+    texts = {"jane": "Some words of Jane.", "joe": "---\ndraft: true\n---\nNot yet."}
+    for author, text in texts.items():
+        folder = tmp_path / author
+        folder.mkdir()
+        (folder / "a.md").write_text(text)
+        registry.add_author(author)
+        registry.add_source(author, str(folder))
+
+    class Platform(PlatformResource):
+        def database(self) -> Database:
+            return database
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(authors.name or "", list(texts))
+        for author, passed in (("joe", {False, True}), ("jane", {True})):
+            run = dg.materialize(
+                [raw_posts, own_posts_present, every_source_read],
+                instance=instance,
+                partition_key=author,
+                resources={"platform": Platform()},
+            )
+            assert {check.passed for check in run.get_asset_check_evaluations()} == passed

@@ -87,6 +87,64 @@ def test_broken_front_matter_says_so(broken: str) -> None:
         split_front_matter(broken)
 
 
+def bomb(merge: str) -> str:
+    levels = [f"l{n}: &l{n} {{{merge}: [{', '.join([f'*l{n - 1}'] * 9)}]}}" for n in range(1, 10)]
+    return "\n".join(["---", "l0: &l0 {a: 1}", *levels, "title: *l9", "---", "Words."])
+
+
+@pytest.mark.parametrize("merge", ["<<", "x"])
+def test_aliases_that_multiply_are_refused(merge: str) -> None:
+    with pytest.raises(FrontMatterError, match="aliases"):
+        split_front_matter(bomb(merge))
+    assert split_front_matter("---\na: &me Jane\nauthor: *me\n---\nx") == ({"a": "Jane", "author": "Jane"}, "x")
+
+
+@pytest.mark.parametrize(("value", "title"), [("2024", "2024"), ("2024-01-01", "2024-01-01"), ("[a, b]", None), ("{a: b}", None)])
+def test_a_title_is_a_single_value(value: str, title: str | None) -> None:
+    assert read_markdown(f"---\ntitle: {value}\n---\nWords.").title == title
+
+
+def test_a_title_is_cut_at_a_sane_length() -> None:
+    assert read_markdown(f"---\ntitle: {'x' * 10_000}\n---\nWords.").title == "x" * 500
+    assert read_markdown(f"+++\ntitle = 0x{'f' * 10_000}\n+++\nWords.").title is None
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "{{< x ",
+        '{{< x "" ',
+        '{{< x "',
+        "{{< x `",
+        '{{< x \\" ',
+        "{{</* ",
+        "{{< comment >}}",
+        "{% x ",
+        "{% comment %}",
+        "{#a",
+        "{{ ",
+        "{/* ",
+        "x `",
+        "``x",
+    ],
+)
+def test_tags_that_are_never_closed_are_read_in_no_time(opening: str) -> None:
+    # Where a pattern goes back over what it read, this takes minutes to ages.
+    assert markdown_blocks(opening * 8000 + "\n\nKept.", mdx=True)[-1].text == "Kept."
+
+
+def test_quotes_in_tags() -> None:
+    assert texts("""{{< note caption="a >}} b" >}} {{< img caption="say \\"hi\\"" />}}{{< note 5" >}} and "so" on.""") == [
+        ("caption", "a >}} b"),
+        ("caption", 'say "hi"'),
+        ("paragraph", 'and "so" on.'),
+    ]
+
+
+def test_a_code_span_ends_with_its_paragraph() -> None:
+    assert texts("A ` here.\n\nUse `{{< img >}}` so.") == [("paragraph", "A ` here."), ("paragraph", "Use `{{< img >}}` so.")]
+
+
 def test_hugo_shortcodes() -> None:
     assert texts(
         'Before.\n\n{{<img src="a.png" alt="alt" caption="See [this](/x) and `that`">}}\n\n{{<notice type="info">}}\n\n'

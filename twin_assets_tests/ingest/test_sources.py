@@ -91,6 +91,21 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     assert list(read(tmp_path)) == ["caf\\xe9.md"] or list(read(tmp_path)) == ["caf\\udce9.md"]
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    write(tmp_path, {"a.md": "Words."})
+    os.mkfifo(tmp_path / "pipe.md")
+    (tmp_path / "device.md").symlink_to("/dev/zero")
+    posts = read(tmp_path)
+    assert {origin: post.state for origin, post in posts.items()} == {"a.md": "kept", "device.md": "unreadable", "pipe.md": "unreadable"}
+    assert posts["pipe.md"].reason == "not a regular file"
+
+
+def test_front_matter_of_any_shape_is_survived(tmp_path: Path) -> None:
+    meta = "title: {a: b}\nauthor: &a [*a, Jane]\ndate: [1]\nurl: {a: b}\ndraft: [x]\nstatus: {a: b}\ntype: [note]"
+    post = read(write(tmp_path, {"a.md": f"---\n{meta}\n---\nWords."}))["a.md"]
+    assert (post.state, post.byline, post.title, post.kind) == ("kept", "Jane", None, "article")
+
+
 @pytest.mark.parametrize("name", ["missing", "empty", "photos", "a.zip"])
 def test_nothing_to_read_is_a_clear_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
@@ -167,6 +182,12 @@ def feed(*items: str) -> bytes:
 
 def item(n: int, body: str, *, author: str = "Jane") -> str:
     return f"<item><title>T{n}</title><link>https://me.example/{n}?utm_source=rss</link><dc:creator>{author}</dc:creator>{body}</item>"
+
+
+def test_only_a_feed_shows_less_than_there_is(tmp_path: Path) -> None:
+    write(tmp_path, {"a.md": "x", "p.html": "<p>x</p>", "f.xml": feed(), "li/Shares.csv": SHARES, "s/posts.csv": "post_id\n"})
+    complete = {name: open_source(str(tmp_path / name)).complete for name in ("a.md", "p.html", "f.xml", "li", "s")}
+    assert complete == {"a.md": True, "p.html": True, "f.xml": False, "li": True, "s": True}
 
 
 def test_a_feed() -> None:

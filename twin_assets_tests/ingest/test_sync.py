@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select
@@ -15,8 +16,8 @@ from twin_assets.store.tables import raw_posts
 class Fixed:
     platform = "blog"
 
-    def __init__(self, location: str, posts: list[Post], *, fails: bool = False) -> None:
-        self.location, self.posts, self.fails = location, posts, fails
+    def __init__(self, location: str, posts: list[Post], *, fails: bool = False, complete: bool = True) -> None:
+        self.location, self.posts, self.fails, self.complete = location, posts, fails, complete
 
     def read(self) -> Iterator[Post]:
         yield from self.posts
@@ -94,11 +95,84 @@ def test_a_post_in_two_sources_stays_where_it_is(database: Database) -> None:
 
 
 def test_a_whole_post_replaces_another_sources_teaser(database: Database) -> None:
-    teaser = replace(POSTS[0], state="partial", reason="teaser")
+    whole = replace(POSTS[0], key="https://me.example/a")
+    teaser = replace(whole, state="partial", reason="teaser")
     sync_source(database, "jane", Fixed("feed", [teaser]))
-    assert sync_source(database, "jane", Fixed("export", [POSTS[0]])).updated == 1
+    assert sync_source(database, "jane", Fixed("export", [whole])).updated == 1
     assert sync_source(database, "jane", Fixed("feed", [teaser])).elsewhere == 1
     assert rows(database)["a.md"]["source"] == "export"
+
+
+def by_source(database: Database) -> dict[object, tuple[object, bool]]:
+    with database.begin() as connection:
+        found = connection.execute(select(raw_posts)).mappings().all()
+    assert len({row["source"] for row in found}) == len(found)
+    return {row["source"]: (row["id"], row["deleted_at"] is None) for row in found}
+
+
+def test_two_sources_with_a_file_of_the_same_name_are_both_learned(database: Database) -> None:
+    one, other = Fixed("x", [post("hello", "One.")]), Fixed("y", [post("hello", "Other.")])
+    sync_source(database, "jane", one)
+    assert sync_source(database, "jane", other).inserted == 1
+    before, version = by_source(database), raw_version(database, "jane")
+    assert before["x"][0] == one.posts[0].id("jane") and len(before) == 2
+    for source in (other, one, one, other):
+        assert sync_source(database, "jane", source).unchanged == 1
+    assert raw_version(database, "jane") == version
+
+    sync_source(database, "jane", Fixed("x", [post("another", "One.")]))  # renamed: the plain id is free, and the other keeps its own
+    assert sync_source(database, "jane", other).unchanged == 1
+    assert retire_sources(database, "jane", ["y"]) == 1
+    assert sync_source(database, "jane", other).unchanged == 1
+
+
+def test_two_copies_that_drift_apart_and_meet_again(database: Database) -> None:
+    for text in ("One.", "Edited."):
+        sync_source(database, "jane", Fixed("x", [post("hello", text)]))
+        assert sync_source(database, "jane", Fixed("y", [post("hello", "One.")])).elsewhere == (text == "One.")
+    assert [alive for _, alive in by_source(database).values()] == [True, True]
+    report = sync_source(database, "jane", Fixed("y", [post("hello", "Edited.")]))
+    assert (report.elsewhere, report.deleted) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "everywhere"),
+    [
+        ("https://me.example/a", True),
+        ("urn:li:share:1#comment-2024-01-01", True),
+        ("tag:me.example,2024:1", True),
+        ("substack:12", True),
+        ("substack:posts.csv:1", False),
+        ("linkedin:Shares.csv:1", False),
+        ("entry:3", False),
+        ("index.html", False),
+    ],
+)
+def test_keys_that_mean_the_same_post_in_any_source(database: Database, key: str, everywhere: bool) -> None:
+    sync_source(database, "jane", Fixed("x", [post(key, "One.")]))
+    report = sync_source(database, "jane", Fixed("y", [post(key, "Other.")]))
+    assert (report.elsewhere, report.inserted) == (everywhere, not everywhere)
+
+
+def dated(*days: int) -> list[Post]:
+    return [replace(post(f"d{day}", f"Words of day {day}."), published_at=datetime(2024, 1, day, tzinfo=UTC)) for day in days]
+
+
+def buried(database: Database) -> set[str]:
+    return {origin for origin, row in rows(database).items() if row["deleted_at"] is not None}
+
+
+def test_what_falls_out_of_a_feed_is_not_gone(database: Database) -> None:
+    def show(*posts: Post) -> int:
+        return sync_source(database, "jane", Fixed("feed", list(posts), complete=False)).deleted
+
+    show(*dated(4, 3, 2, 1), post("undated"))
+    assert show(*dated(5, 4, 3)) == 0
+    assert show(*dated(6, 5, 3)) == 1
+    assert buried(database) == {"d4.md"}
+    assert show(*dated(1, 6)) == 0  # an old one pinned to the top
+    assert show(post("undated")) == 0
+    assert sync_source(database, "jane", Fixed("feed", dated(6, 5, 3))).deleted == 3
 
 
 def test_a_moved_source_takes_its_posts_along(database: Database) -> None:

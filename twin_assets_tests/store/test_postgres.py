@@ -87,6 +87,11 @@ def test_a_closed_folder_is_named(server: EmbeddedPostgres, tmp_path: Path) -> N
         EmbeddedPostgres(closed / "postgres").ensure()
 
 
+def test_what_is_no_url_is_said() -> None:
+    with pytest.raises(TwinError, match="TWIN_DATABASE_URL is not a database URL"):
+        open_database(Settings(database_url="foo"))  # type: ignore[arg-type]
+
+
 def test_an_unreachable_database_is_an_error_without_its_password() -> None:
     unreachable = Settings(database_url="postgresql://someone:secret@127.0.0.1:1/nothing")  # type: ignore[arg-type]
     with pytest.raises(TwinError) as caught:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
 
+import pyarrow.parquet as pq
 import pytest
 from sklearn.utils import check_random_state
 
@@ -95,6 +96,26 @@ def test_training_passages_that_repeat_held_out_ones_are_dropped(settings: Setti
     assert clean.leaks == {} and dataset.leaks.keys() == {"exact"}
     assert copied.id not in {example.document_id for example in dataset.train}
     assert find_leaks(dataset.train, dataset.held_out) == []
+
+
+def test_what_is_held_out_or_leaks_is_withheld_from_retrieval_even_without_an_example(settings: Settings, split: Split) -> None:
+    silent = document(101, "Too short for a passage.")
+    copied = document(50, split.held_out[0].text_for_voice.upper())
+    clean = build_dataset("ada", split, settings)
+    planted = build_dataset("ada", Split([*split.train, copied], [*split.held_out, silent]), settings)
+    assert clean.withheld == {one.id for one in split.held_out}
+    assert planted.withheld == clean.withheld | {silent.id, copied.id}
+    assert replace(planted, withheld=clean.withheld).version != planted.version
+
+
+def test_a_dataset_that_does_not_say_what_it_withholds_is_read(settings: Settings, split: Split, tmp_path: Path) -> None:
+    dataset = build_dataset("ada", split, settings)
+    write_dataset(dataset, tmp_path)
+    for name in ("train", "held_out"):
+        table = pq.read_table(tmp_path / f"{name}.parquet")
+        about = {key: value for key, value in table.schema.metadata.items() if key != b"withheld"}
+        pq.write_table(table.replace_schema_metadata(about), tmp_path / f"{name}.parquet")
+    assert load_dataset(tmp_path) == replace(dataset, withheld=frozenset())
 
 
 def test_a_leak_that_got_through_is_found(settings: Settings, split: Split) -> None:

@@ -1,6 +1,10 @@
 """Plans, configurations and traces of a training, without training."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,41 @@ def plan(tmp_path: Path) -> Plan:
     plan = make_plan("jane", "dataset-1", Settings(home=tmp_path))
     plan.folder.mkdir(parents=True)
     return plan
+
+
+@pytest.fixture
+def training_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings with which a configuration can be written without preparing a model."""
+    monkeypatch.setattr(trainer, "trainable", lambda spec, settings: tmp_path / "model")
+    (tmp_path / "train.jsonl").write_text("{}\n")
+    return Settings(home=tmp_path, trainer_python=Path(sys.executable))
+
+
+@pytest.fixture
+def trainer_process(plan: Plan, tmp_path: Path) -> list[str]:
+    """The trainer's command line, with a training in place of axolotl's that does nothing for half a minute."""
+    package = tmp_path / "stand-in" / "axolotl" / "cli"
+    package.mkdir(parents=True)
+    (package / "train.py").write_text(
+        "import time\ndef do_cli(config):\n    print('training', flush=True)\n    time.sleep(30)\n    print('finished')\n"
+    )
+    paths = f"PYTHONPATH={tmp_path / 'stand-in'}{os.pathsep}{PROJECT_ROOT}"
+    settings = Settings(home=tmp_path, trainer_python=Path(sys.executable))
+    return ["env", paths, "PYTHONWARNINGS=ignore", *trainer.trainer_command(plan, plan.folder / "axolotl.yaml", settings)]
+
+
+def _wait_for_training(plan: Plan, process: subprocess.Popen[str]) -> None:
+    while "training\n" not in (plan.log.read_text() if plan.log.exists() else ""):
+        assert process.poll() is None, log_tail(plan)
+        time.sleep(0.1)
+
+
+def _is_held(plan: Plan) -> bool:
+    try:
+        with trainer.alone_in(plan.folder):
+            return False
+    except BlockingIOError:
+        return True
 
 
 def _adapter(plan: Plan) -> None:
@@ -89,6 +128,55 @@ def test_figures_cover_a_resumed_training_as_a_whole(plan: Plan) -> None:
     assert figures["tokens_per_second"] == 150
 
 
+@pytest.mark.parametrize("state", [None, "", '{"log_history": [{"st', "[]"], ids=["missing", "empty", "cut off", "something else"])
+def test_a_checkpoint_that_a_kill_left_half_written_is_not_resumed_from(
+    plan: Plan, training_settings: Settings, tmp_path: Path, state: str | None
+) -> None:
+    complete, broken, other = (plan.adapter / name for name in ("checkpoint-9", "checkpoint-10", "checkpoint-notes"))
+    for folder in (complete, broken, other):
+        folder.mkdir(parents=True)
+    (complete / "trainer_state.json").write_text(json.dumps({"log_history": [{"step": 1, "loss": 3.0}]}))
+    if state is not None:
+        (broken / "trainer_state.json").write_text(state)
+    (plan.folder / "prepared-1").mkdir()
+    (plan.folder / "prepared-1" / "data-00000-of-00001.arrow").touch()
+    assert trainer._loss_history(plan) == [[1, 3.0]]
+    trainer.write_config(plan, tmp_path / "train.jsonl", training_settings)
+    assert sorted(path.name for path in plan.adapter.iterdir()) == ["checkpoint-9", "checkpoint-notes"]
+    assert not list(plan.folder.glob("prepared-*"))
+
+
+def test_a_second_trainer_says_who_trains_and_touches_nothing(
+    plan: Plan, training_settings: Settings, trainer_process: list[str], tmp_path: Path
+) -> None:
+    being_written = plan.adapter / "checkpoint-10"
+    with subprocess.Popen(trainer_process, text=True) as first:
+        try:
+            _wait_for_training(plan, first)
+            being_written.mkdir(parents=True)
+            with pytest.raises(TwinError, match=rf"Process {first.pid} is training in .*kill {first.pid}.*run again"):
+                trainer.write_config(plan, tmp_path / "train.jsonl", training_settings)
+            assert being_written.exists()
+            second = subprocess.run(trainer_process, check=False)
+            assert second.returncode != 0
+            assert f"Process {first.pid} is training" in log_tail(plan).splitlines()[-1]
+        finally:
+            first.kill()
+    trainer.write_config(plan, tmp_path / "train.jsonl", training_settings)
+    assert not being_written.exists()
+
+
+def test_a_trainer_ends_with_the_process_that_started_it(plan: Plan, trainer_process: list[str]) -> None:
+    run = f"import subprocess; subprocess.run({trainer_process!r})"
+    with subprocess.Popen([sys.executable, "-c", run], text=True) as parent:
+        _wait_for_training(plan, parent)
+        assert _is_held(plan)
+        parent.kill()
+    while _is_held(plan):
+        time.sleep(0.1)
+    assert "finished" not in plan.log.read_text()
+
+
 def test_progress_bars_do_not_hide_the_last_lines(plan: Plan) -> None:
     plan.log.write_text("one\n" + "\r".join(f"{percent}%" for percent in range(100)) + "\nValueError: broken\n")
     assert log_tail(plan).splitlines()[-1] == "ValueError: broken"
@@ -107,8 +195,6 @@ def test_shipped_recipes_hold_only_what_axolotl_knows(config: Path) -> None:
     python = Settings().trainer_python
     if not python.exists():
         pytest.skip("no trainer environment: run `make setup`")
-    import subprocess
-
     recipe = yaml.safe_load(config.read_text())
     known = subprocess.run(
         [

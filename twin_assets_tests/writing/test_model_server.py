@@ -77,6 +77,35 @@ def test_a_file_that_is_no_model_is_an_error_with_the_log(tmp_path: Path) -> Non
         start(tmp_path / "absent.gguf", 18450, tmp_path / "log", "v1")
 
 
+def test_interrupted_while_it_waits_it_leaves_no_server(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def interrupted(url: str, alias: str) -> bool:
+        asked.extend(process.pid for process in psutil.Process().children() if servers.alive(process.pid, alias))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(servers, "healthy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start(gguf, 18470, tmp_path / "log", "interrupted")
+    assert len(asked) == 1
+    assert not psutil.pid_exists(asked[0])
+
+
+def test_servers_are_found_by_the_folder_of_their_model(gguf: Path, tmp_path: Path) -> None:
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    model = tmp_path / "home" / "models" / "twin.gguf"
+    model.symlink_to(gguf)
+    server = start(model, 18480, tmp_path / "log", "v1")
+    try:
+        assert servers.alive(server.pid) and servers.alive(server.pid, "v1") and not servers.alive(server.pid, "v2")
+        assert servers.servers_below(tmp_path / "home") == [server.pid]
+        assert servers.servers_below(tmp_path / "hom") == []
+    finally:
+        stop(server.pid)
+    assert servers.servers_below(tmp_path / "home") == []
+    assert not servers.alive(server.pid)
+
+
 def test_ports_in_use_are_skipped() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
