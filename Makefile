@@ -6,6 +6,7 @@ VENV := .venv
 TRAINER := .venv-trainer
 UV := $(VENV)/bin/uv
 TWIN := $(VENV)/bin/twin
+TESTS := $(sort $(wildcard twin_assets_tests/test_*.py twin_assets_tests/*/test_*.py))
 
 # uv ignores pip's settings. Where a folder of wheels is offered, torch comes from there; otherwise from PyTorch's CPU index.
 # TORCH_BACKEND=auto picks a CUDA build on a machine with a GPU.
@@ -66,8 +67,9 @@ format: setup
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+# Each file in a process of its own: dbt, Dagster and Streamlit all take hold of a process' output streams.
 test: lint
-	$(VENV)/bin/pytest
+	@set -e; for file in $(TESTS); do echo "== $$file"; $(VENV)/bin/python -m pytest $$file; done
 
 # The pins, resolved anew. Local versions (+cpu) are left out: which build of torch is taken is the machine's choice.
 lock: | $(UV)

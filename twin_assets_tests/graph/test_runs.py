@@ -57,7 +57,7 @@ def test_a_killed_run_is_ended_and_the_next_one_gets_its_pool_slot(home: Setting
     with subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) as process, runs.dagster_instance(home) as instance:
         assert process.stdout is not None
         try:
-            assert process.stdout.readline() == "training\n"
+            assert "training\n" in iter(process.stdout.readline, ""), "it ended before its asset ran"  # logs may come first
             assert runs.end_dead_runs(home, everything=True) == [], "it lives"
         finally:
             process.kill()  # it stays a zombie until it is waited for
