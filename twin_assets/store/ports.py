@@ -19,15 +19,18 @@ def is_free(port: int) -> bool:
     return True
 
 
-def next_free_port(port: int) -> int:
+def next_free_port(port: int, last: int | None = None) -> int:
     """The port, or the first free one after it.
 
+    Args:
+        port: The first port to try.
+        last: The first port not to try; empty tries fifty.
+
     Raises:
-        TwinError: When the next fifty are all in use.
+        TwinError: When all of them are in use.
     """
-    for candidate in range(port, port + PORTS_TRIED):
+    last = port + PORTS_TRIED if last is None else last
+    for candidate in range(port, last):
         if is_free(candidate):
             return candidate
-    raise TwinError(
-        f"No free port between {port} and {port + PORTS_TRIED - 1}. Stop what runs there (`twin down`), or set another TWIN_*_PORT."
-    )
+    raise TwinError(f"No free port between {port} and {last - 1}. Stop what runs there (`twin down`), or set another TWIN_*_PORT.")

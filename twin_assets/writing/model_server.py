@@ -7,7 +7,6 @@ import argparse
 import importlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,15 +19,15 @@ import httpx
 import psutil
 import structlog
 
+from twin_assets.store import ports
 from twin_assets.store.errors import TwinError
+from twin_assets.store.ports import HOST
 
 log = structlog.get_logger(__name__)
 
 MODULE = "twin_assets.writing.model_server"
-HOST = "127.0.0.1"
 SLOTS = 8
 CONTEXT = 2048  # tokens per slot: prompt and answer
-PORTS_TRIED = 50
 
 _children: dict[int, subprocess.Popen[bytes]] = {}  # a Popen that is dropped while its process runs warns
 
@@ -61,9 +60,9 @@ def start(gguf: Path, port_from: int, log_file: Path, alias: str, timeout: float
     if not gguf.is_file():
         raise ModelServerError(f"There is no model {gguf}. Materialize the adapter again.")
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    port, last = port_from, port_from + PORTS_TRIED
+    port, last = port_from, port_from + ports.PORTS_TRIED
     while True:
-        port = _next_free(port, last)
+        port = ports.next_free_port(port, last)
         if port != port_from:
             log.info(f"port {port_from} is in use: the model server takes {port}", alias=alias)
         process = _spawn(gguf, port, log_file, alias)
@@ -76,7 +75,7 @@ def start(gguf: Path, port_from: int, log_file: Path, alias: str, timeout: float
         if ready:
             log.info("model server started", url=url, pid=process.pid, alias=alias)
             return ServerProcess(url, process.pid)
-        lost_race = process.poll() is not None and not _free(port)
+        lost_race = process.poll() is not None and not ports.is_free(port)
         stop(process.pid)
         if not lost_race:
             tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-8:])
@@ -166,23 +165,6 @@ def _becomes_healthy(process: subprocess.Popen[bytes], url: str, alias: str, tim
             return True
         time.sleep(0.1)
     return False
-
-
-def _next_free(port: int, last: int) -> int:
-    for candidate in range(port, last):
-        if _free(candidate):
-            return candidate
-    raise ModelServerError(f"No free port before {last}. Stop what runs there (twin down), or set TWIN_MODEL_PORT.")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def _serve(model: Path, port: int, alias: str) -> None:

@@ -9,6 +9,8 @@ import httpx
 import psutil
 import pytest
 
+from twin_assets.store import ports
+from twin_assets.store.errors import TwinError
 from twin_assets.writing import model_server as servers
 from twin_assets.writing.model_server import ModelServerError, ServerProcess, healthy, start, stop
 
@@ -109,21 +111,21 @@ def test_servers_are_found_by_the_folder_of_their_model(gguf: Path, tmp_path: Pa
 def test_ports_in_use_are_skipped() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert servers._next_free(port, port + 50) > port
-        with pytest.raises(ModelServerError, match="No free port"):
-            servers._next_free(port, port + 1)
+        assert ports.next_free_port(port, port + 50) > port
+        with pytest.raises(TwinError, match="No free port"):
+            ports.next_free_port(port, port + 1)
 
 
 def test_a_port_lost_to_another_program_at_the_last_moment_is_given_up(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        free, asked = servers._free, []
+        free, asked = ports.is_free, []
 
         def free_at_first(candidate: int) -> bool:
             asked.append(candidate)
             return len(asked) == 1 or free(candidate)
 
-        monkeypatch.setattr(servers, "_free", free_at_first)
+        monkeypatch.setattr(ports, "is_free", free_at_first)
         server = start(gguf, port, tmp_path / "log", "v1")
     try:
         assert int(server.url.split(":")[2].removesuffix("/v1")) > port
