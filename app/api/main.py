@@ -11,7 +11,7 @@ import structlog
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.api.schemas import Author, DraftBody, Endpoint, Health, Problem
@@ -164,8 +164,13 @@ def _on_twin_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def _on_database_error(_: Request, error: Exception) -> JSONResponse:
-    log.warning("database failed", error=str(error))
-    return _answer(Problem(title="Database down", status=503, detail=f"{_first_line(error)}. Start it with `twin up` or `twin db start`."))
+    if not isinstance(error, DBAPIError) or isinstance(error, OperationalError | InterfaceError):
+        log.warning("database down", error=str(error))
+        return _answer(
+            Problem(title="Database down", status=503, detail=f"{_first_line(error)}. Start it with `twin up` or `twin db start`.")
+        )
+    log.exception("database failed", exc_info=error)
+    return _answer(Problem(title="Database error", status=500, detail="The database refused; the API's log says why."))
 
 
 def _on_invalid(_: Request, error: Exception) -> JSONResponse:

@@ -1,12 +1,13 @@
 """Cleaned documents as the later stages see them, and which of them are held out of all learning."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from twin_assets.store.database import Database
@@ -126,11 +127,22 @@ def _date_and_id(document: Document) -> tuple[datetime, UUID]:
     return document.published_at or _OLDEST, document.id
 
 
-def _query(database: Database, statement: str, author: str) -> Sequence[tuple]:
+@contextmanager
+def corpus(database: Database, author: str) -> Iterator[Connection]:
+    """A transaction that reads the cleaned documents, whose table dbt makes with its first run.
+
+    Raises:
+        TwinError: If nothing was ever cleaned.
+    """
     try:
         with database.begin() as connection:
-            return [tuple(row) for row in connection.execute(text(statement), {"author": author})]
+            yield connection
     except ProgrammingError as error:
         if "cleaned_documents" not in str(error.orig):
             raise
         raise TwinError(f"Nothing has been cleaned yet. Run: twin run {author} --to cleaned_documents") from error
+
+
+def _query(database: Database, statement: str, author: str) -> Sequence[tuple]:
+    with corpus(database, author) as connection:
+        return [tuple(row) for row in connection.execute(text(statement), {"author": author})]

@@ -8,6 +8,7 @@ from uuid import UUID
 from pgvector import HalfVector
 from sqlalchemy import Text, TextClause, bindparam, text
 
+from twin_assets.cleaning.documents import corpus
 from twin_assets.models import Embedder
 from twin_assets.store.database import Database
 
@@ -58,6 +59,9 @@ def search(
         query: What to look for.
         limit: How many passages at most.
         exclude: Documents to leave out, such as those held out for evaluation.
+
+    Raises:
+        TwinError: If nothing was ever cleaned.
     """
     values = {
         "author": author,
@@ -68,7 +72,7 @@ def search(
     }
     distance = f"(e.embedding::halfvec({embedder.dimension})) <=> cast(:query as halfvec({embedder.dimension}))"
     indexed, exact = (_statement(distance, order) for order in (distance, f"({distance}) + 0"))
-    with database.begin() as connection:
+    with corpus(database, author) as connection:
         connection.execute(text("set local hnsw.iterative_scan = relaxed_order"))
         rows = connection.execute(indexed, values).all()
         if len(rows) < limit:  # the scan may give up before it meets an author who has few among many

@@ -212,8 +212,13 @@ def post_key(url: str) -> str | None:
 def parse_date(value: object) -> datetime | None:
     """A date out of front matter, JSON or a header, in UTC; a time without a zone is taken as UTC."""
     match value:
+        case datetime(tzinfo=None):
+            return value.replace(tzinfo=UTC)
         case datetime():
-            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+            try:
+                return value.astimezone(UTC)
+            except OverflowError:  # the first or last day of the calendar, in another zone
+                return None
         case date():
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
         case str() if len(value) <= _LONGEST_DATE:

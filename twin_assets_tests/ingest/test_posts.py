@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -58,6 +58,7 @@ def test_canonical_url_never_raises_and_is_stable(text: str) -> None:
         (datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC)),
         ("soon", None),
         (17, None),
+        (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2))), None),  # before the calendar begins
     ],
 )
 def test_dates(value: object, expected: datetime | None) -> None:
