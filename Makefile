@@ -6,7 +6,7 @@ VENV := .venv
 TRAINER := .venv-trainer
 UV := $(VENV)/bin/uv
 TWIN := $(VENV)/bin/twin
-TESTS := $(sort $(wildcard twin_assets_tests/test_*.py twin_assets_tests/*/test_*.py))
+TESTS := $(sort $(wildcard twin_assets_tests/test_*.py twin_assets_tests/*/test_*.py twin_assets_tests/*/*/test_*.py))
 
 # uv ignores pip's settings. Where a folder of wheels is offered, torch comes from there; otherwise from PyTorch's CPU index.
 # TORCH_BACKEND=auto picks a CUDA build on a machine with a GPU.

@@ -21,6 +21,7 @@ from benchmarks.frame import ROOT, PeakMemory, Result, run, say
 
 def measure(arguments: argparse.Namespace) -> Result:
     """Runs the demo twice in a home of its own and reads what the runs recorded."""
+    arguments.work.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="twin-benchmark-", dir=arguments.work))
     home.chmod(0o755)
     os.environ.update(TWIN_HOME=str(home), DAGSTER_HOME="", TWIN_MODEL_PORT="18081")

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -93,9 +94,13 @@ def status() -> None:
         console.print("Postgres: stopped; nothing is known about authors until it runs (`twin db start`).")
         return
     table = Table("author", "documents", "words", "newest model", "voice base -> twin", "serves", "stale", box=None, header_style="bold")
-    for row in author_status(settings):
+    rows = author_status(settings)
+    for row in rows:
         table.add_row(row.author, str(row.documents), f"{row.words:,}", row.model, row.voice, row.serves, ", ".join(row.stale) or "nothing")
     console.print(table)
+    for row in rows:
+        for read in row.unread:
+            console.print(f"[yellow]{row.author}: {escape(read.source)} was not read ({read.outcome}):[/yellow] {escape(read.detail)}")
 
 
 @app.command()
@@ -103,41 +108,82 @@ def add(
     name: Author,
     source: Annotated[list[str] | None, typer.Option("--source", "-s", help="A path or a URL; may be given several times.")] = None,
     remove: Annotated[list[str] | None, typer.Option(help="A source to read no longer; its posts leave with the next run.")] = None,
+    known_as: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A name or handle that the author publishes under; several times.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Learn only from what these sources hold of before this day.")
+    ] = None,
+    ai_assisted: Annotated[
+        bool | None, typer.Option(help="Whether an assistant helped to write these sources: then they teach nothing.")
+    ] = None,
+    schedule: Annotated[str | None, typer.Option(metavar="CRON", help="When these sources on the web are read, in UTC.")] = None,
 ) -> None:
     """Register an author and the sources to learn from."""
-    from twin_assets.ingest.registry import is_url, open_source
+    from twin_assets.ingest.collect import collect
+    from twin_assets.ingest.crawls import forget_reads, free_web
+    from twin_assets.ingest.registry import is_url, known_platform, open_source
     from twin_assets.runs import add_partition
 
-    if not source and not remove:
-        raise typer.BadParameter("give at least one --source PATH_OR_URL to add, or --remove to take one away")
+    if not source and not remove and not known_as:
+        raise typer.BadParameter("give at least one --source PATH_OR_URL to add, --remove to take one away, or --known-as to add a name")
+    _check_schedule(schedule)
     settings = get_settings()
     registry = _registry(settings)
     locations = [_checked_location(entry) for entry in source or []]
-    for location in locations:
-        if not is_url(location):  # a file that cannot be read is refused now, not in every run; the network may be away
-            next(iter(open_source(location).read()), None)
+    with free_web(settings) as web:
+        for location in locations:
+            if is_url(location):  # the network may be away
+                known_platform(location, web)
+            else:  # a file that cannot be read is refused now, not in every run
+                collect(open_source(location, web))
+    if known_as and not locations:
+        registry.require_author(name)
     for location in locations:
         if registry.add_author(name):
             console.print(f"New author {name}.")
-        new = registry.add_source(name, location)
+        new = registry.add_source(
+            name, location, until=until.replace(tzinfo=UTC) if until else None, ai_assisted=ai_assisted, schedule=schedule
+        )
         console.print(f"{'Added' if new else 'Known already:'} {escape(location)}")
+    if known_as:
+        registry.add_names(name, known_as)
+        console.print(f"{name} publishes as {', '.join(registry.names(name))}.")
     for entry in remove or []:
         known = registry.sources(name)
         location = next((known_one for known_one in known if known_one in {entry, str(Path(entry).expanduser().absolute())}), None)
         if location is None:
             raise TwinError(f"{entry} is no source of {name}. Its sources: {', '.join(known) or 'none'}.")
         registry.remove_source(name, location)
+        forget_reads(registry.database, name, registry.sources(name))
         console.print(f"Removed {escape(location)}")
     add_partition(name, settings)
     console.print(f"{len(registry.sources(name))} source(s). Next: [bold]twin run {name}[/bold]")
 
 
+def _check_schedule(schedule: str | None) -> None:
+    from croniter import croniter
+
+    if schedule is not None and not croniter.is_valid(schedule):
+        raise TwinError(f"{schedule!r} is no schedule. Give minute, hour, day, month and weekday as cron does, such as '0 6 * * *'.")
+
+
 @app.command()
-def inspect(location: Annotated[str, typer.Argument(metavar="PATH_OR_URL")], as_json: AsJson = False) -> None:
+def inspect(
+    location: Annotated[str, typer.Argument(metavar="PATH_OR_URL")],
+    known_as: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A name or handle that the author publishes under; several times.")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Learn only from what it holds of before this day.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Dry run: what would be learned from a source, and what not and why. Writes nothing."""
+    from twin_assets.ingest.collect import Rules
     from twin_assets.ingest.inspect import inspect as inspect_source
 
-    found = inspect_source(location)
+    rules = Rules(tuple(known_as or ()), until.replace(tzinfo=UTC) if until else None)
+    with errors.status(f"reading {escape(location)}"):
+        found = inspect_source(location, get_settings(), rules)
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return
@@ -150,6 +196,8 @@ def inspect(location: Annotated[str, typer.Argument(metavar="PATH_OR_URL")], as_
         )
     console.print(table)
     states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
+    if found.truncated:
+        console.print(f"\n[yellow]Not all was read:[/yellow] {escape(found.truncated)}")
     console.print(f"\n{found.platform}: {found.total} rows and files ({states}); {found.words:,} words would be learned from.")
 
 
@@ -220,6 +268,19 @@ def demo(
     console.print(
         f'      [bold]twin write {author} "..."[/bold] writes another draft; [bold]twin add YOU --source PATH[/bold] starts your own twin.'
     )
+
+
+@app.command()
+def login(
+    platform: Annotated[str, typer.Argument(help="The platform to log in to: linkedin.")],
+    timeout: Annotated[int, typer.Option(min=10, metavar="SECONDS", help="How long to wait for you.")] = 600,
+) -> None:
+    """Open a browser window in which you log in by hand, and keep that you are logged in; never a password."""
+    from twin_assets.ingest.browser import log_in
+
+    hint = "Log in by hand in the window that opens; it closes by itself. What you type is neither read nor kept."
+    path = log_in(platform, get_settings(), seconds=timeout, on_open=lambda: console.print(hint))
+    console.print(f"Kept in {escape(str(path))}, readable by you alone. To log out again, delete that file.", soft_wrap=True)
 
 
 @db.command("start")

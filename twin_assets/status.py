@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from twin_assets.ingest.crawls import Read, last_reads, unanswered
 from twin_assets.reconcile import behind
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database, open_database
@@ -24,6 +25,8 @@ class AuthorStatus:
     voice: str
     serves: str
     stale: list[str]
+    unread: list[Read]
+    """Sources whose last read did not end well."""
 
 
 def author_status(settings: Settings) -> list[AuthorStatus]:
@@ -51,6 +54,7 @@ def _status(author: str, database: Database, registry: Registry, stale: list[str
         voice=f"{figures['voice_base']:.2f} -> {figures['voice_twin']:.2f}" if "voice_twin" in figures else "not measured",
         serves=_serves(registry.deployment(author)),
         stale=stale,
+        unread=unanswered(last_reads(database, author)),
     )
 
 

@@ -19,9 +19,10 @@ from rich.console import Console
 from sqlalchemy import text
 
 from twin_assets import cli, runs
-from twin_assets.ingest import assets as ingest_assets
+from twin_assets.ingest import read as reading_module
 from twin_assets.ingest.registry import open_source
 from twin_assets.ingest.source import Source
+from twin_assets.ingest.web import Web
 from twin_assets.partitions import authors
 from twin_assets.settings import Settings, get_settings
 from twin_assets.store.database import Database
@@ -158,7 +159,7 @@ def test_inspect_of_what_cannot_be_read_is_one_clear_error(twin: Callable[..., R
     (tmp_path / "empty").mkdir()
     failed(twin("inspect", str(tmp_path / "empty")), "is empty", "another folder")
     (tmp_path / "program.bin").write_bytes(bytes(range(256)))
-    failed(twin("inspect", str(tmp_path / "program.bin")), "none of the files that can be read")
+    failed(twin("inspect", str(tmp_path / "program.bin")), "is a text or an export that is known")
     (tmp_path / "Shares.csv").write_text("When,What\n2024-01-01,hello\n")
     failed(twin("inspect", str(tmp_path / "Shares.csv")), "lacks the columns", "ShareCommentary", "Found: When, What")
     (tmp_path / "Comments.csv").write_bytes(b"\x00\x01\x02\x03" * 100)
@@ -215,39 +216,39 @@ def test_run_says_which_source_went_away(twin: Callable[..., Result], posts: Pat
     assert "ingest/raw_posts: failed" in result.out
 
 
-def interrupted(location: str) -> Source:
+def interrupted(location: str, web: Web) -> Source:
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(5)
     raise AssertionError("the signal did not arrive")
 
 
-def interrupted_in_a_library(location: str) -> Source:
+def interrupted_in_a_library(location: str, web: Web) -> Source:
     try:
-        return interrupted(location)
+        return interrupted(location, web)
     finally:
         raise RuntimeError("in the middle of something")
 
 
 @pytest.mark.parametrize("reading", [interrupted, interrupted_in_a_library])
 def test_ctrl_c_is_called_by_its_name(
-    twin: Callable[..., Result], posts: Path, monkeypatch: pytest.MonkeyPatch, reading: Callable[[str], Source]
+    twin: Callable[..., Result], posts: Path, monkeypatch: pytest.MonkeyPatch, reading: Callable[[str, Web], Source]
 ) -> None:
     twin("add", "jane", "--source", str(posts))
-    monkeypatch.setattr(ingest_assets, "open_source", reading)
+    monkeypatch.setattr(reading_module, "open_source", reading)
     failed(twin("run", "jane", "--to", "raw_posts"), "Stopped", "Run the same command again", code=130)
 
 
 def test_after_ctrl_c_the_same_command_goes_on_and_child_processes_print_to_the_log(
     twin: Callable[..., Result], settings: Settings, posts: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def noisy(location: str) -> Source:
+    def noisy(location: str, web: Web) -> Source:
         subprocess.run(["sh", "-c", "echo noise of a child >&2"], check=True)
-        return open_source(location)
+        return open_source(location, web)
 
     twin("add", "jane", "--source", str(posts))
-    monkeypatch.setattr(ingest_assets, "open_source", interrupted)
+    monkeypatch.setattr(reading_module, "open_source", interrupted)
     assert twin("run", "jane", "--to", "raw_posts").code == 130
-    monkeypatch.setattr(ingest_assets, "open_source", noisy)
+    monkeypatch.setattr(reading_module, "open_source", noisy)
     again = twin("run", "jane", "--to", "raw_posts")
     assert again.code == 0
     assert "ingest/raw_posts: done" in again.out

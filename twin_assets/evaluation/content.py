@@ -6,6 +6,7 @@ rungs of one ladder; two good texts on one prompt need not share many words.
 
 import asyncio
 import os
+import sys
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ def measure_content(texts: Sequence[str], real: Sequence[str], prompts: Sequence
     if not texts:
         return Content(0.0, 0.0, 0.0, 0.0)
     os.environ.setdefault("RAGAS_DO_NOT_TRACK", "true")
+    _import_absl()
     from ragas.metrics.collections import CHRFScore, RougeScore
 
     similarity = _similarity([*texts, *real, *prompts], embedder)
@@ -48,6 +50,16 @@ def measure_content(texts: Sequence[str], real: Sequence[str], prompts: Sequence
         chrf=_mean(CHRFScore(), with_real),
         to_prompt=_mean(similarity, with_prompt),
     )
+
+
+def _import_absl() -> None:
+    """ROUGE brings absl, whose log handler takes hold of today's standard error and closes it with the next change of the logging set-up.
+
+    While a run sends its output elsewhere, that is the run's log.
+    """
+    from absl import logging
+
+    logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 def _similarity(texts: Sequence[str], embedder: Embedder) -> Any:

@@ -2,10 +2,12 @@
 
 import dagster as dg
 
+from twin_assets.ingest.crawls import forget_reads, last_reads
 from twin_assets.ingest.errors import SourceError
-from twin_assets.ingest.registry import open_source
+from twin_assets.ingest.read import read_source
 from twin_assets.ingest.report import sample_table, source_table
-from twin_assets.ingest.sync import SyncReport, raw_version, retire_sources, sync_source
+from twin_assets.ingest.sync import SyncReport, raw_version, retire_sources
+from twin_assets.ingest.works import cross_post_table, group_works
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 
@@ -21,30 +23,39 @@ from twin_assets.resources import PlatformResource
 def raw_posts(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
     """Everything that the author's sources hold, as posts of typed blocks.
 
-    Every row and file is accounted for: kept, or not kept with the reason (shared, draft, partial, foreign, empty, duplicate,
-    unreadable). A second run over the same sources writes nothing; what vanished from a source gets a tombstone.
+    Every row, file and page is accounted for: kept, or not kept with the reason (shared, draft, partial, foreign, excluded, deleted, empty,
+    duplicate, unreadable). A second run over the same sources writes nothing. A source that cannot be read deletes nothing: how each
+    read ended is listed under ``sources``. What vanished gets a tombstone when a full export lacks it, or when it is gone twice, a day apart.
     """
     author = context.partition_key
-    database, locations = platform.database(), platform.registry().sources(author)
-    if not locations:
+    database, registry, settings = platform.database(), platform.registry(), platform.settings()
+    configs = registry.source_configs(author)
+    if not configs:
         raise SourceError(f"{author} has no sources. Add one with `twin add {author} --source PATH_OR_URL`.")
-    # All are opened first: one that is gone stops the run before anything is written.
-    sources = [open_source(location) for location in locations]
-    retired = retire_sources(database, author, [source.location for source in sources])
-    reports: dict[str, SyncReport] = {}
-    for source in sources:
-        reports[source.location] = report = sync_source(database, author, source)
-        context.log.info(f"{source.location}: {report}")
+    locations = [config.location for config in configs]
+    retired = retire_sources(database, author, locations)
+    forget_reads(database, author, locations)
+    reports = {config.location: read_source(settings, database, author, config) for config in configs}
+    for location, report in reports.items():
+        context.log.info(f"{location}: {report}")
+    failed = {location: report for location, report in reports.items() if isinstance(report, SourceError)}
+    if len(failed) == len(reports):
+        raise SourceError("No source could be read. " + " ".join(str(error) for error in failed.values()))
+    works = group_works(database, author)
+    synced = [report for report in reports.values() if isinstance(report, SyncReport)]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(raw_version(database, author)),
         metadata={
-            "documents": sum(report.by_state.get("kept", 0) for report in reports.values()),
-            "rows_and_files": sum(report.total for report in reports.values()),
-            "words": sum(report.words for report in reports.values()),
-            "inserted": sum(report.inserted for report in reports.values()),
-            "updated": sum(report.updated for report in reports.values()),
-            "deleted": retired + sum(report.deleted for report in reports.values()),
-            "sources": dg.MetadataValue.md(source_table(reports)),
+            "documents": sum(report.by_state.get("kept", 0) for report in synced),
+            "rows_and_files": sum(report.total for report in synced),
+            "words": sum(report.words for report in synced),
+            "inserted": sum(report.inserted for report in synced),
+            "updated": sum(report.updated for report in synced),
+            "deleted": retired + sum(report.deleted for report in synced),
+            "regrouped_cross_posts": works,
+            "unread_sources": len(failed),
+            "sources": dg.MetadataValue.md(source_table(reports, last_reads(database, author))),
+            "cross_posts": dg.MetadataValue.md(cross_post_table(database, author)),
             "sample": dg.MetadataValue.md(sample_table(database, author)),
         },
     )

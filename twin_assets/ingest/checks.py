@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from twin_assets.ingest.crawls import last_reads, unanswered
 from twin_assets.ingest.report import markdown_table, state_counts
 from twin_assets.resources import PlatformResource
 
@@ -34,6 +35,18 @@ def every_source_read(context: dg.AssetCheckExecutionContext, platform: Platform
     """Warns when most of the author's posts are unreadable or teasers."""
     counts = state_counts(platform.database(), context.op_execution_context.partition_key)
     return _result(counts, mostly_unreadable(counts), dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(asset=_ASSET, description="The last read of every source ended well.")
+def every_source_answered(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """Warns when a source could not be read: an auth wall, a bot check, a server that is down, a missing drive. Nothing was deleted."""
+    failing = unanswered(last_reads(platform.database(), context.op_execution_context.partition_key))
+    rows = [(read.source, read.outcome, read.detail) for read in failing]
+    return dg.AssetCheckResult(
+        passed=not failing,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"failing": len(failing), "sources": dg.MetadataValue.md(markdown_table(("source", "outcome", "why"), rows))},
+    )
 
 
 def _result(counts: Mapping[str, Mapping[str, int]], failing: list[str], severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:

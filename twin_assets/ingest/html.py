@@ -1,7 +1,7 @@
 """HTML to blocks: one walker for fragments of feeds and exports, rendered Markdown, and the bodies of pages."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -21,10 +21,6 @@ _BLOCKS = _tags(
     "address article aside body center details dd div dl dt fieldset figure footer header hgroup hr html legend li main p section summary "
     "tbody td tfoot th thead tr menu search"
 )
-_TEXTS = _tags("p li dd dt td th")
-_EMBEDS = _tags("iframe video audio embed object")
-_HEADINGS = _tags("h1 h2 h3 h4 h5 h6")
-_CODE_MARKS = _tags("code kbd samp tt")
 _EMBEDDED_POSTS = re.compile(
     r"\b(twitter-tweet|tweet|instagram-media|bluesky-embed|mastodon-embed|fb-post|graf--mixtapeEmbed|tumblr-post)\b"
 )
@@ -46,6 +42,8 @@ WIDGETS = (
 
 _MAX_DEPTH = 150
 _BREAK = "\x1f"
+_PARAGRAPH_END = re.compile(r"\n{2,}")
+_INVISIBLE = "\u200b\ufeff\u00ad\u2060\x00"
 
 
 def html_blocks(html: str, *, bare_text: bool = True) -> list[Block]:
@@ -59,12 +57,23 @@ def html_blocks(html: str, *, bare_text: bool = True) -> list[Block]:
     return node_blocks(body, bare_text=bare_text) if body else []
 
 
-def node_blocks(node: LexborNode, *, bare_text: bool = True) -> list[Block]:
-    """The blocks below a node, without widgets; the tree is changed by that."""
-    for widget in node.css(WIDGETS):
+def node_blocks(
+    node: LexborNode, *, bare_text: bool = True, alternatives: bool = True, widgets: str = WIDGETS, dropped: frozenset[str] = DROPPED
+) -> list[Block]:
+    """The blocks below a node, without widgets; the tree is changed by that.
+
+    Args:
+        node: What holds the text.
+        bare_text: Whether text that stands in no paragraph, heading or list counts.
+        alternatives: Whether the alternative text of images counts as captions: a reader of the page does not see it.
+        widgets: Selectors of what nobody wrote.
+        dropped: Tags of what nobody wrote.
+    """
+    for widget in node.css(widgets) if widgets else ():
         if widget.mem_id != node.mem_id:
             widget.decompose()
-    walker = _Walker(bare_text=bare_text)
+    grafs = node.css_first(".graf") is not None
+    walker = _Walker(bare_text, alternatives, dropped if alternatives else dropped | {"img", "picture"}, grafs)
     walker.walk(node)
     walker.flush()
     return walker.blocks
@@ -74,75 +83,90 @@ def node_blocks(node: LexborNode, *, bare_text: bool = True) -> list[Block]:
 class _Walker:
     """Gathers inline text until a block ends."""
 
-    bare_text: bool = True
-    depth: int = 0
+    bare_text: bool
+    alternatives: bool
+    dropped: frozenset[str]
+    grafs: bool
+    """Whether Medium's classes, which say more than its tags, may occur."""
     blocks: list[Block] = field(default_factory=list)
+    _depth: int = 0
     _inline: list[str] = field(default_factory=list)
     _captions: list[str] = field(default_factory=list)
     _open: int = 0  # paragraphs and the like around the current text
     _after_pre: bool = False
 
     def walk(self, node: LexborNode) -> None:
-        for child in node.iter(include_text=True):
-            if child.tag == "-text":
-                self._inline.append(child.text_content or "")
-            elif child.tag not in DROPPED:
-                self._element(child, child.tag or "")
-
-    def _element(self, node: LexborNode, tag: str) -> None:
-        classes = node.attributes.get("class") or ""
-        if self.depth >= _MAX_DEPTH:
+        """Reads what stands in a node; this is called for every element, and most of the time goes here."""
+        if self._depth >= _MAX_DEPTH:
             self._inline.append(node.text(deep=True, separator=" "))
-        elif tag == "br":
-            self._inline.append(_BREAK)
-        elif tag == "img":
-            self._caption(node.attributes.get("alt") or "")
-        elif tag in _HEADINGS:
-            self._add("heading", self._text_of(node), level=int(tag[1]))
-        elif tag in ("ul", "ol", "menu", "dir"):
-            self._list(node, tag)
-        elif tag == "dl":
-            self._definitions(node)
-        elif tag == "blockquote" or "graf--pullquote" in classes or "graf--blockquote" in classes:
-            self._quote(node, classes)
-        elif "graf--mixtapeEmbed" in classes:
-            self._add("embed", self._text_of(node))
-        elif tag in ("pre", "listing", "plaintext", "xmp"):
-            self._pre(node, classes)
-        elif tag == "figure":
-            self._figure(node)
-        elif tag == "figcaption" or "imageCaption" in classes:
-            self._add("caption", self._text_of(node))
-        elif tag == "table":
-            self._table(node)
-        elif tag in _EMBEDS:
-            self._embed(node)
-        elif tag in _CODE_MARKS:
-            self._code_mark(node)
-        else:
-            self._container(node, tag)
+            return
+        self._depth += 1
+        dropped, grafs = self.dropped, self.grafs
+        for child in node.iter(include_text=True):
+            tag = child.tag or ""
+            if tag == "-text":
+                text = child.text_content or ""
+                if self._inline or not text.isspace():
+                    self._inline.append(text)
+            elif tag not in dropped:
+                read = _READERS.get(tag, _Walker._emphasis)
+                (_graf_reader(child, read) if grafs else read)(self, child, tag)
+        self._depth -= 1
+
+    def _emphasis(self, node: LexborNode, tag: str) -> None:
+        self.walk(node)
 
     def _container(self, node: LexborNode, tag: str) -> None:
-        block = tag in _BLOCKS
-        if block:
+        if self._inline or self._captions:
             self.flush()
-        self.depth += 1
-        self._open += tag in _TEXTS
         self.walk(node)
-        if block:
+        if self._inline or self._captions:
             self.flush()
-        self._open -= tag in _TEXTS
-        self.depth -= 1
+
+    def _paragraph(self, node: LexborNode, tag: str) -> None:
+        self._open += 1
+        self._container(node, tag)
+        self._open -= 1
+
+    def _p(self, node: LexborNode, tag: str) -> None:
+        only = node.first_child
+        if only is None or only.next is not None or only.tag != "-text":
+            self._paragraph(node, tag)
+            return
+        if self._inline or self._captions:
+            self.flush()
+        for text in tidy(only.text_content or ""):
+            self._put(Block("paragraph", text))
+
+    def _break(self, node: LexborNode, tag: str) -> None:
+        self._inline.append(_BREAK)
+
+    def _image(self, node: LexborNode, tag: str) -> None:
+        alt = node.attributes.get("alt")
+        text = " ".join(tidy(_BROKEN_ALT.split(alt)[0])) if alt else ""
+        if text and not _FILE_NAME.match(text) and text.lower() not in ("image", "img", "photo", "avatar"):
+            self._captions.append(text)
+
+    def _heading(self, node: LexborNode, tag: str) -> None:
+        self._add("heading", self._text_of(node), level=int(tag[1]))
+
+    def _caption(self, node: LexborNode, tag: str) -> None:
+        self._add("caption", self._text_of(node))
+
+    def _card(self, node: LexborNode, tag: str) -> None:
+        self._add("embed", self._text_of(node))
 
     def flush(self) -> None:
         """Ends the running paragraph, then puts down the captions of images that stood in it."""
-        raw, captions = "".join(self._inline), self._captions
-        self._inline, self._captions = [], []
-        if self.bare_text or self._open:
-            for text in tidy(raw):
-                self._put(Block("paragraph", text))
-        for caption in captions:
-            self._put(Block("caption", caption))
+        if self._inline:
+            raw, self._inline = "".join(self._inline), []
+            if self.bare_text or self._open:
+                for text in tidy(raw):
+                    self._put(Block("paragraph", text))
+        if self._captions:
+            captions, self._captions = self._captions, []
+            for caption in captions:
+                self._put(Block("caption", caption))
 
     def _put(self, block: Block) -> None:
         self._after_pre = False
@@ -154,58 +178,59 @@ class _Walker:
             self._put(Block(type, text, level=level))
 
     def _inside(self, node: LexborNode) -> list[Block]:
-        walker = _Walker(depth=self.depth + 1)
-        walker.walk(node)
-        walker.flush()
-        return walker.blocks
+        """What stands in a node, taken out of the run of blocks."""
+        self.flush()
+        outer, self.blocks = self.blocks, []
+        self._open += 1
+        self.walk(node)
+        self.flush()
+        self._open -= 1
+        inner, self.blocks = self.blocks, outer
+        return inner
 
     def _text_of(self, node: LexborNode) -> str:
-        return " ".join(block.text for block in self._inside(node) if block.type not in ("embed", "caption")).strip()
+        return " ".join([block.text for block in self._inside(node) if block.type not in ("embed", "caption")])
 
-    def _caption(self, alt: str) -> None:
-        text = " ".join(tidy(_BROKEN_ALT.split(alt)[0]))
-        if text and not _FILE_NAME.match(text) and text.lower() not in ("image", "img", "photo", "avatar"):
-            self._captions.append(text)
-
-    def _code_mark(self, node: LexborNode) -> None:
+    def _code_mark(self, node: LexborNode, tag: str) -> None:
         text = " ".join(node.text(deep=True).split())
         if text:
             fence = "``" if "`" in text else "`"
             self._inline.append(f"{fence}{text}{fence}")
 
-    def _quote(self, node: LexborNode, classes: str) -> None:
-        if _EMBEDDED_POSTS.search(classes):
+    def _quote(self, node: LexborNode, tag: str) -> None:
+        classes = _classes(node)
+        if classes and _EMBEDDED_POSTS.search(classes):
             links = [link.attributes.get("href") or "" for link in node.css("a")]
             self._add("embed", links[-1] if links else self._text_of(node))
         else:
             self._add("quote", "\n\n".join(block.text for block in self._inside(node)))
 
-    def _pre(self, node: LexborNode, classes: str) -> None:
+    def _pre(self, node: LexborNode, tag: str) -> None:
         self.flush()
         code = "".join(_verbatim(node)).strip("\n").rstrip()
         if not code:
             return
         last = self.blocks[-1] if self.blocks else None
-        if self._after_pre and "graf--pre" in classes and last:
+        if self._after_pre and last and "graf--pre" in _classes(node):
             self.blocks[-1] = Block("code", f"{last.text}\n{code}", language=last.language)
         else:
             self.blocks.append(Block("code", code, language=_language(node)))
         self._after_pre = True
 
-    def _figure(self, node: LexborNode) -> None:
+    def _figure(self, node: LexborNode, tag: str) -> None:
         self.flush()
-        inside = self._inside(node)
-        if node.css_first("figcaption") is not None:  # what stands below the picture says more than its alternative text
+        if (
+            self.alternatives and node.css_first("figcaption") is not None
+        ):  # what stands below the picture says more than its alternative text
             for image in node.css("img"):
                 image.decompose()
-            inside = self._inside(node)
-        for block in inside:
+        for block in self._inside(node):
             self._put(Block("caption", block.text) if block.type == "paragraph" else block)
 
-    def _table(self, node: LexborNode) -> None:
+    def _table(self, node: LexborNode, tag: str) -> None:
         code = node.css("pre")
         if code:  # a highlighter's table: line numbers, then the code
-            self._pre(code[-1], "")
+            self._pre(code[-1], "pre")
             return
         rows = [[cell for cell in row.iter() if cell.tag in ("td", "th")] for row in node.css("tr")]
         if node.css_first("table table") or node.attributes.get("role") == "presentation" or all(len(row) < 2 for row in rows):
@@ -214,14 +239,14 @@ class _Walker:
         lines = [" | ".join(self._text_of(cell).replace("\n", " ") for cell in row) for row in rows]
         self._add("table", "\n".join(line for line in lines if line.strip(" |")))
 
-    def _embed(self, node: LexborNode) -> None:
+    def _embed(self, node: LexborNode, tag: str) -> None:
         attributes = node.attributes
         inner = node.css_first("source[src]")
         source = attributes.get("src") or attributes.get("data-src") or attributes.get("data") or (inner and inner.attributes.get("src"))
         self._add("embed", source or attributes.get("title") or "")
 
-    def _definitions(self, node: LexborNode) -> None:
-        lines = [("- " if part.tag == "dt" else "  ") + self._text_of(part) for part in node.css("dt, dd")]
+    def _definitions(self, node: LexborNode, tag: str) -> None:
+        lines = [("- " if part.tag == "dt" else "  ") + self._text_of(part) for part in _definition_parts(node)]
         self._add("list", "\n".join(line for line in lines if line.strip(" -")))
 
     def _list(self, node: LexborNode, tag: str) -> None:
@@ -229,7 +254,7 @@ class _Walker:
         lines: list[str] = []
         number = _integer(node.attributes.get("start"), 1)
         for item in node.iter():
-            if item.tag in DROPPED:
+            if item.tag in self.dropped:
                 continue
             mark = f"{number}. " if tag == "ol" else "- "
             number += 1
@@ -244,11 +269,12 @@ class _Walker:
         self._add("list", "\n".join(lines))
 
     def _inside_item(self, item: LexborNode) -> list[Block]:
-        if item.tag in ("ul", "ol"):  # a list directly in a list, as some editors write it
-            walker = _Walker(depth=self.depth + 1)
-            walker._list(item, item.tag)
-            return walker.blocks
-        return self._inside(item)
+        if item.tag not in ("ul", "ol"):
+            return self._inside(item)
+        outer, self.blocks = self.blocks, []  # a list directly in a list, as some editors write it
+        self._list(item, item.tag)
+        inner, self.blocks = self.blocks, outer
+        return inner
 
 
 def _item_lines(block: Block, mark: str) -> Iterator[str]:
@@ -258,14 +284,62 @@ def _item_lines(block: Block, mark: str) -> Iterator[str]:
         yield (mark if index == 0 and not nested else indent) + line if line else ""
 
 
+_Reader = Callable[[_Walker, LexborNode, str], None]
+_READERS: dict[str, _Reader] = {
+    **dict.fromkeys(_BLOCKS, _Walker._container),
+    **dict.fromkeys(_tags("li dd dt td th"), _Walker._paragraph),
+    "p": _Walker._p,
+    "br": _Walker._break,
+    "img": _Walker._image,
+    "dl": _Walker._definitions,
+    "blockquote": _Walker._quote,
+    "figure": _Walker._figure,
+    "figcaption": _Walker._caption,
+    "table": _Walker._table,
+    **dict.fromkeys(_tags("h1 h2 h3 h4 h5 h6"), _Walker._heading),
+    **dict.fromkeys(_tags("ul ol menu dir"), _Walker._list),
+    **dict.fromkeys(_tags("pre listing plaintext xmp"), _Walker._pre),
+    **dict.fromkeys(_tags("iframe video audio embed object"), _Walker._embed),
+    **dict.fromkeys(_tags("code kbd samp tt"), _Walker._code_mark),
+}
+_GRAF_READERS = (
+    ("graf--pullquote", _Walker._quote),
+    ("graf--blockquote", _Walker._quote),
+    ("graf--mixtapeEmbed", _Walker._card),
+    ("imageCaption", _Walker._caption),
+)
+
+
+def _graf_reader(node: LexborNode, read: _Reader) -> _Reader:
+    classes = _classes(node)
+    return next((reader for mark, reader in _GRAF_READERS if mark in classes), read)
+
+
 def tidy(raw: str) -> list[str]:
     """Paragraphs of gathered inline text: blanks collapse as in a browser, hard breaks stay, two in a row part paragraphs."""
-    text = re.sub(r"[ \t\r\n\f\v\xa0]+", " ", raw.translate(_INVISIBLE))
-    text = re.sub(rf" *{_BREAK} *", "\n", text)
-    return [part.strip() for part in re.split(r"\n{2,}", text) if part.strip()]
+    text = raw.strip()
+    if text.isprintable():
+        lines = [" ".join(text.split()) if "  " in text else text]
+    else:
+        for nothing in _INVISIBLE:
+            text = text.replace(nothing, "")
+        lines = [" ".join(line.split()) for line in text.split(_BREAK)]
+    if len(lines) > 1:
+        return [part.strip() for part in _PARAGRAPH_END.split("\n".join(lines)) if part.strip()]
+    return lines if lines[0] else []
 
 
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\ufeff\u00ad\u2060\x00"))
+def _classes(node: LexborNode) -> str:
+    return node.attributes.get("class") or ""
+
+
+def _definition_parts(node: LexborNode) -> Iterator[LexborNode]:
+    """The terms and definitions of one list, also where a ``div`` groups them."""
+    for part in node.iter():
+        if part.tag == "div":
+            yield from (inner for inner in part.iter() if inner.tag in ("dt", "dd"))
+        elif part.tag in ("dt", "dd"):
+            yield part
 
 
 def _verbatim(node: LexborNode) -> Iterator[str]:

@@ -5,8 +5,11 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from twin_assets.ingest.collect import Rules, collect
+from twin_assets.ingest.crawls import free_web
 from twin_assets.ingest.posts import Kind, Post, State
 from twin_assets.ingest.registry import open_source
+from twin_assets.settings import Settings
 
 
 class Item(BaseModel):
@@ -26,6 +29,7 @@ class Inspection(BaseModel):
 
     source: str
     platform: str
+    truncated: str = Field("", description="Why less was read than there is; empty when all was.")
     total: int = Field(description="Rows and files.")
     states: dict[str, int] = Field(description="How many are in each state.")
     kinds: dict[str, int] = Field(description="How many of those kept are of each kind.")
@@ -35,19 +39,21 @@ class Inspection(BaseModel):
     items: list[Item]
 
 
-def inspect(location: str) -> Inspection:
+def inspect(location: str, settings: Settings, rules: Rules | None = None) -> Inspection:
     """Reads a source and says what would be learned from it; nothing is written.
 
     Raises:
         SourceError: When the source cannot be read as a whole.
     """
-    source = open_source(location)
-    posts = list(source.read())
+    with free_web(settings) as web:
+        source = open_source(location, web)
+        posts = collect(source, rules)
     kept = [post for post in posts if post.state == "kept"]
     dates = sorted(post.published_at for post in kept if post.published_at)
     return Inspection(
         source=location,
         platform=source.platform,
+        truncated=source.truncated,
         total=len(posts),
         states=dict(Counter(post.state for post in posts)),
         kinds=dict(Counter(post.kind for post in kept)),

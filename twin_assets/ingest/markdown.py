@@ -98,8 +98,28 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
 
 def markdown_blocks(text: str, *, mdx: bool = False) -> list[Block]:
     """The blocks of a Markdown body; raw HTML in it is read by the same walker as everything else."""
+    return html_blocks(markdown_html(text, mdx=mdx))
+
+
+def markdown_html(text: str, *, mdx: bool = False) -> str:
+    """A Markdown body as HTML, shortcodes resolved or removed."""
     prepared = "".join(piece if code else _prepare(piece, mdx) for piece, code in _pieces(text))
-    return html_blocks(_without_traps(_parser().render(prepared)))
+    return _without_traps(_parser().render(prepared))
+
+
+def plain_markdown_blocks(text: str, *, breaks: bool = False) -> list[Block]:
+    """The blocks of Markdown that no site generator reads: what looks like a shortcode in it is meant as written.
+
+    Args:
+        text: The Markdown.
+        breaks: Whether a line break is one, as in comments on most platforms, and not a blank.
+    """
+    return html_blocks(_without_traps(_parser(breaks).render(text)))
+
+
+def without_tags(text: str) -> str:
+    """A piece of HTML without the Hugo and Liquid tags in it."""
+    return shortcodes.render(text, _parser().renderInline)
 
 
 def _prepare(text: str, mdx: bool) -> str:
@@ -108,8 +128,8 @@ def _prepare(text: str, mdx: bool) -> str:
 
 
 @cache
-def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+def _parser(breaks: bool = False) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": True, "breaks": breaks}).enable(["table", "strikethrough"])
     return parser.use(footnote_plugin)
 
 

@@ -3,18 +3,16 @@
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 BlockType = Literal["paragraph", "heading", "list", "quote", "code", "table", "caption", "embed"]
 Kind = Literal["post", "article", "note", "comment", "code"]
-State = Literal["kept", "shared", "draft", "partial", "foreign", "empty", "duplicate", "unreadable"]
+State = Literal["kept", "shared", "draft", "partial", "foreign", "excluded", "deleted", "empty", "duplicate", "unreadable"]
 
 OWN_WORDS: frozenset[BlockType] = frozenset({"paragraph", "heading", "list", "caption"})
 """Blocks that hold the author's running words: not code, tables, embeds or what others said."""
@@ -23,15 +21,17 @@ _TRACKING = re.compile(
     r"^(utm_.*|mc_[ce]id|fbclid|gclid|dclid|igshid|mkt_tok|ref|ref_src|referrer|r|source|sk|trk|isfreemail|showwelcome|triedredirect)$"
 )
 _MEDIUM_ID = re.compile(r"(?:^|[-/])([0-9a-f]{10,12})$")
-_GLOBAL_KEY = re.compile(r"https?://|urn:|tag:|substack:\d+(#|$)")
+_LINKEDIN_ID = re.compile(r"[-:](activity|ugcPost|share)[-:](\d{15,20})(?!\d)")
+_GLOBAL_KEY = re.compile(r"https?://|urn:|tag:|(substack:\d+|notion:[0-9a-f]{32})(#|$)")
 _LONGEST_URL = 2000
 _LONGEST_NAME = 200
 _LONGEST_DATE = 100
 _MOST_NAMES = 20
-_WORD = re.compile(r"\S*\w\S*")
+_SIGN_OF_A_WORD = re.compile(r"\w")
 _DATE_FORMATS = (
     "%Y-%m-%d %H:%M:%S %z",
     "%Y-%m-%d %H:%M:%S UTC",
+    "%a %b %d %Y %H:%M:%S GMT%z",  # JavaScript's own
     "%Y-%m-%d %H:%M",
     "%Y/%m/%d",
     "%B %d, %Y",
@@ -49,15 +49,13 @@ class Block:
     text: str
     language: str | None = None
     level: int | None = None
+    page: int | None = None
+    """Of a PDF."""
 
     def to_json(self) -> dict[str, str | int]:
         """The block as the warehouse keeps it: absent fields are left out."""
-        block: dict[str, str | int] = {"type": self.type, "text": self.text}
-        if self.language is not None:
-            block["language"] = self.language
-        if self.level is not None:
-            block["level"] = self.level
-        return block
+        fields = {"type": self.type, "text": self.text, "language": self.language, "level": self.level, "page": self.page}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +70,18 @@ class Post:
     reason: str = ""
     title: str | None = None
     url: str | None = None
-    byline: str | None = None
+    bylines: tuple[str, ...] = ()
+    """Names or handles, as the platform gives them; empty when it names nobody but the owner."""
     published_at: datetime | None = None
+    edited_at: datetime | None = None
+    canonical_url: str | None = None
+    """Where the platform says the original stands, if not here: a cross-post."""
     blocks: tuple[Block, ...] = ()
+
+    @property
+    def byline(self) -> str | None:
+        """The names as one line."""
+        return ", ".join(self.bylines) or None
 
     @property
     def words(self) -> int:
@@ -105,80 +112,33 @@ class Post:
 
 def count_words(text: str) -> int:
     """Words of a text: runs without blanks that hold a letter or a digit."""
-    return sum(1 for _ in _WORD.finditer(text))
+    return sum(1 for run in text.split() if _SIGN_OF_A_WORD.search(run))
 
 
-def not_a_text(origin: str, platform: str, reason: str = "not a text this source reads") -> Post:
-    """The post that stands for a file which is only accounted for; it is never opened."""
-    return Post(key=f"{platform}:{origin}", platform=platform, kind="note", origin=origin, state="empty", reason=reason)
+def not_a_text(origin: str, platform: str, reason: str = "not a text this source reads", state: State = "empty") -> Post:
+    """The post that stands for a file which is only accounted for."""
+    return Post(key=f"{platform}:{origin}", platform=platform, kind="note", origin=origin, state=state, reason=reason)
 
 
 def settle(post: Post) -> Post:
     """Turns a kept post without any words of its own into an empty one."""
-    if post.state != "kept" or post.words:
+    if post.state != "kept" or post.words or (post.kind == "code" and any(block.text.strip() for block in post.blocks)):
         return post
     reason = "no words of the author's own" if post.blocks else "no text"
     return replace(post, state="empty", reason=reason)
 
 
-def settle_all(posts: Iterable[Post]) -> Iterator[Post]:
-    """Applies what holds for every source: empty posts are told apart, and a post that comes twice is kept once.
-
-    A repeated key gets a number, so that every row and file stays accounted for under an id of its own.
-    """
-    keys: Counter[str] = Counter()
-    origins: dict[str, str] = {}
-    contents: dict[object, str] = {}
-    seen: set[object] = set()
-    for post in map(settle, posts):
-        keys[post.key] += 1
-        content = (post.kind == "comment", post.title, post.blocks)
-        key = post.key if keys[post.key] == 1 else f"{post.key}#{keys[post.key]}"
-        same_key = keys[post.key] > 1 and (post.kind != "comment" or (post.key, content) in seen)  # two comments can share a second
-        if same_key:
-            yield replace(post, key=key, state="duplicate", reason=f"same post as {origins[post.key]}")
-        elif post.state == "kept" and content in contents:
-            yield replace(post, key=key, state="duplicate", reason=f"same text as {contents[content]}")
-        else:
-            if post.state == "kept":
-                contents[content] = post.origin
-            yield replace(post, key=key)
-        seen.add((post.key, content))
-        origins.setdefault(post.key, post.origin)
-
-
-def mark_foreign(posts: Sequence[Post]) -> list[Post]:
-    """Marks posts whose byline is not the main author's.
-
-    The main author is the most frequent byline. Where most posts bear none, a name still counts as the main author's from a quarter of
-    all posts on; a post without a byline is always the main author's.
-    """
-    readable = [post for post in posts if post.state in ("kept", "draft", "partial")]
-    names = Counter(post.byline for post in readable if post.byline)
-    main, count = names.most_common(1)[0] if names else (None, 0)
-    if count * 4 < len(readable):
-        main = None
-    return [
-        replace(post, state="foreign", reason=f"written by {post.byline}, not by {main or 'the author of this source'}")
-        if post.state == "kept" and post.byline and not _same_name(post.byline, main)
-        else post
-        for post in posts
-    ]
-
-
-def _same_name(name: str, other: str | None) -> bool:
-    return other is not None and name.casefold().split() == other.casefold().split()
-
-
-def byline(value: object) -> str | None:
-    """A byline out of the shapes that front matter and JSON-LD use: text, a list, or an object with a name."""
+def bylines(value: object) -> tuple[str, ...]:
+    """Names out of the shapes that front matter, JSON and JSON-LD use: text, a list, or objects with a name."""
     names = map(_name, value[:_MOST_NAMES] if isinstance(value, list) else [value])
-    return ", ".join(name for name in names if name) or None
+    return tuple(name for name in names if name)
 
 
 def _name(value: object) -> str | None:
     name = value.get("name") if isinstance(value, dict) else value
-    return " ".join(name[:_LONGEST_NAME].split()) if isinstance(name, str) else None
+    if not isinstance(name, str):
+        return None
+    return " ".join(name[:_LONGEST_NAME].encode("utf-8", errors="replace").decode().split())  # JSON may hold halves of characters
 
 
 def canonical_url(url: str) -> str | None:
@@ -198,7 +158,7 @@ def canonical_url(url: str) -> str | None:
 
 
 def post_key(url: str) -> str | None:
-    """The key of a post on the web: its canonical URL, or for Medium, which has several per post, the platform's id."""
+    """The key of a post on the web: its canonical URL, or for Medium and LinkedIn, which have several per post, the platform's id."""
     canonical = canonical_url(url)
     if canonical is None:
         return None
@@ -206,6 +166,9 @@ def post_key(url: str) -> str | None:
     found = _MEDIUM_ID.search(parts.path)
     if found and (parts.hostname == "medium.com" or (parts.hostname or "").endswith(".medium.com")):
         return f"https://medium.com/p/{found[1]}"
+    found = _LINKEDIN_ID.search(unquote(parts.path))
+    if found and (parts.hostname or "").endswith("linkedin.com"):
+        return f"urn:li:{found[1]}:{found[2]}"
     return canonical
 
 

@@ -1,9 +1,11 @@
 """What was read, counted and shown for a person."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import func, select
 
+from twin_assets.ingest.crawls import Read
+from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.sync import SyncReport
 from twin_assets.store.database import Database
 from twin_assets.store.tables import raw_posts
@@ -17,13 +19,31 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
 
 
-def source_table(reports: Mapping[str, SyncReport]) -> str:
-    """One line per source: what it held, and what the sync did."""
+def source_table(reports: Mapping[str, SyncReport | SourceError], reads: Iterable[Read]) -> str:
+    """One line per source: how the read ended, what it held, and what the sync did."""
+    ended = {read.source: read for read in reads}
     rows = [
-        (location, r.total, r.words, ", ".join(f"{state} {n}" for state, n in sorted(r.by_state.items())), r.inserted, r.updated, r.deleted)
-        for location, r in reports.items()
+        (
+            location,
+            *_how(ended.get(location)),
+            *((report.total, report.words, _states(report.by_state), *_done(report)) if isinstance(report, SyncReport) else ("",) * 7),
+        )
+        for location, report in reports.items()
     ]
-    return markdown_table(("source", "rows and files", "words", "states", "inserted", "updated", "deleted"), rows)
+    done = ("inserted", "updated", "deleted", "missing")
+    return markdown_table(("source", "outcome", "why", "requests", "rows and files", "words", "states", *done), rows)
+
+
+def _how(read: Read | None) -> tuple[object, ...]:
+    return (read.outcome, read.detail, read.requests) if read else ("", "", "")
+
+
+def _states(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{state} {count}" for state, count in sorted(states.items()))
+
+
+def _done(report: SyncReport) -> tuple[int, ...]:
+    return report.inserted, report.updated, report.deleted, report.missing
 
 
 def sample_table(database: Database, author: str) -> str:

@@ -1,6 +1,6 @@
 """The sensor that notices new writing."""
 
-import time
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -16,13 +16,13 @@ _ASSET = dg.AssetKey(["ingest", "raw_posts"])
     asset_selection=[_ASSET],
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    description="Reads an author's sources again when a file in them, or the page or feed behind a URL, has changed.",
+    description="Reads an author's sources again when a file in them has changed, and those on the web by their schedules.",
 )
 def source_changes(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
     """Compares each source's fingerprint with the last one seen, and requests ``ingest/raw_posts`` for the authors concerned."""
-    registry = platform.registry()
-    sources = {author: registry.sources(author) for author in registry.authors()}
-    memory, found = look(Memory.load(context.cursor), sources, fingerprint, time.time())
+    registry, schedule, now = platform.registry(), platform.settings().crawl_schedule, datetime.now(UTC)
+    sources = {author: registry.source_configs(author) for author in registry.authors()}
+    memory, found = look(Memory.load(context.cursor), sources, lambda config: fingerprint(config, schedule, now))
     missing = [author for author in found if not context.instance.has_dynamic_partition(authors.name or "", author)]
     return dg.SensorResult(
         run_requests=[

@@ -1,101 +1,108 @@
-"""The interface of a source, and how a file becomes text."""
+"""The interface of a source.
 
-import stat
+A platform is one module in ``twin_assets/ingest/sources/``. It has a ``RANK`` (lower ones are asked first) and one or both of
+
+* ``from_files(files: Files) -> Source | None``: the source for a folder, ZIP or file, None when these are not the platform's;
+* ``from_address(address: Address) -> Source | None``: the same for a web address.
+
+Nothing else has to know the platform.
+"""
+
+import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
-from twin_assets.ingest.errors import SourceError
+from twin_assets.ingest.files import Files
 from twin_assets.ingest.posts import Post
+from twin_assets.ingest.web import Response, Web
+
+EXACT, DETECTED, GENERIC = 0, 50, 100
+"""Ranks: known by its name or host alone, known by what is in it, or able to read anything of its kind."""
+
+FOLDERS = frozenset(
+    {"blog", "blogs", "weblog", "posts", "post", "articles", "article", "writing", "writings", "essays", "notes", "journal", "diary", "log"}
+    | {"archive", "archives", "news", "til", "stories", "texts", "home", "index.html", "index.htm", "index.php"}
+)
+"""Names of folders whose own page lists posts."""
+_FRONT_PAGE = re.compile(r"[~@].|[a-z]{2}(-[a-z]{2})?$")  # a person's folder; a language
+
+Coverage = Literal["everything", "listing", "newest"]
+"""What a source shows: ``everything`` there is, as a full export, so that what is missing is gone; a ``listing`` that may err, so that what
+is missing has to be missing again a day later; only the ``newest``, as a feed."""
 
 
 class Source(Protocol):
     """Somewhere an author's writing is read from."""
 
-    @property
-    def location(self) -> str:
-        """The path or URL, as it is registered."""
-        ...
-
-    @property
-    def platform(self) -> str:
-        """Where this kind of writing comes from."""
-        ...
-
-    @property
-    def complete(self) -> bool:
-        """Whether it shows all there is, so that what is missing is gone; a feed shows only its newest entries."""
-        ...
+    location: str
+    """The path or URL, as it is registered."""
+    platform: str
+    """Where this kind of writing comes from."""
+    coverage: Coverage
+    truncated: str = ""
+    """Set while reading: why less was read than there is. Then nothing that is missing counts as gone."""
 
     def read(self) -> Iterator[Post]:
-        """Every row and file as exactly one post, in a stable order.
+        """Every row, file and item as exactly one post, in a stable order.
+
+        What holds for all platforms (duplicates, other people's bylines, the owner's cut-off) is applied afterwards, in ``collect``.
 
         Raises:
-            SourceError: When the source cannot be read as a whole. A single broken file is a post in state unreadable instead.
+            SourceError: When the source cannot be read as a whole. A single broken item is a post in state unreadable instead.
         """
         ...
 
 
-class UnreadableTextError(Exception):
-    """One file is no readable text; the message says why."""
+class Platform(Protocol):
+    """A module in ``sources/``."""
+
+    RANK: int
+
+    def from_files(self, files: Files) -> Source | None:
+        """The source for these files, if they are the platform's."""
+        ...
+
+    def from_address(self, address: "Address") -> Source | None:
+        """The source for this address, if it is the platform's."""
+        ...
 
 
-MAX_FILE_BYTES = 16 * 1024 * 1024
-
-
-def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, or UTF-16 with a byte-order mark.
-
-    Raises:
-        UnreadableTextError: When the file is no regular one, cannot be opened, is binary, or in another encoding.
-    """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # reading from a pipe would wait for ever
-            raise UnreadableTextError("not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise UnreadableTextError(f"larger than {MAX_FILE_BYTES // 1024 // 1024} MB")
-        content = path.read_bytes()
-    except OSError as error:
-        raise UnreadableTextError(f"cannot be opened: {error.strerror or error}") from error
-    return decode_text(content)
-
-
-def decode_text(content: bytes) -> str:
-    """Bytes as text.
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A web address that somebody wants to be read.
 
     Raises:
-        UnreadableTextError: When they are binary or in an encoding other than UTF-8, or UTF-16 with a byte-order mark.
+        SourceError: From ``page``, when the address does not answer.
     """
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        what = (
-            "binary" if b"\x00" in content else f"not {encoding.removesuffix('-sig').upper()} text, at byte {error.start}: save it as UTF-8"
-        )
-        raise UnreadableTextError(what) from error
-    if "\x00" in text:
-        raise UnreadableTextError("binary")
-    return text
 
+    url: str
+    web: Web
 
-def files_below(root: Path) -> list[Path]:
-    """All files of a folder in a stable order, without those in hidden folders and installed packages."""
-    found: list[Path] = []
-    pending = [root]
-    while pending:
-        folder = pending.pop()
-        try:
-            entries = list(folder.iterdir())
-        except OSError as error:
-            if folder == root:
-                raise SourceError(f"The folder {root} cannot be read: {error.strerror}. Check its permissions.") from error
-            continue
-        for entry in entries:
-            if entry.is_dir() and not entry.is_symlink():
-                if not entry.name.startswith(".") and entry.name not in ("node_modules", "__pycache__"):
-                    pending.append(entry)
-            elif not entry.is_dir():
-                found.append(entry)
-    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+    @property
+    def host(self) -> str:
+        """The host, lower-case, without ``www.``."""
+        return (urlsplit(self.url).hostname or "").lower().removeprefix("www.")
+
+    @property
+    def parts(self) -> list[str]:
+        """The segments of the path."""
+        return [part for part in urlsplit(self.url).path.split("/") if part]
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host, as ``https://example.com``."""
+        found = urlsplit(self.url)
+        return f"{found.scheme}://{found.netloc}"
+
+    @property
+    def is_front_page(self) -> bool:
+        """Whether it looks like the front page of a site, a blog or a language, where posts are listed, and not like one post."""
+        parts = urlsplit(self.url)
+        last = self.parts[-1].lower() if self.parts else ""
+        return not parts.query and (not last or last in FOLDERS or bool(_FRONT_PAGE.match(last)))
+
+    def page(self) -> Response:
+        """What the address answers with; asked for once, however many platforms look at it."""
+        return self.web.get(self.url)

@@ -1,25 +1,30 @@
-"""From a source into ``ingest.raw_posts``: all or nothing, and nothing where nothing changed."""
+"""From a source into ``ingest.raw_posts``: all or nothing, and nothing where nothing changed or where reading failed."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, Integer, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from twin_assets.ingest.collect import Rules, collect
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.posts import Post
 from twin_assets.ingest.source import Source
+from twin_assets.ingest.web import Web
 from twin_assets.store.database import Database
 from twin_assets.store.tables import raw_posts
 
 log = structlog.get_logger(__name__)
 
-_COMPARED = ("source", "origin", "platform", "kind", "state", "reason", "url", "byline", "content_hash")
+_COMPARED = ("source", "origin", "platform", "kind", "state", "reason", "url", "canonical_url", "byline", "edited_at", "content_hash")
+_CERTAIN_AFTER = timedelta(days=1)
+_MOST_ASKED = 50
 _BATCH = 200
 
 
@@ -31,6 +36,10 @@ class SyncReport:
     updated: int
     unchanged: int
     deleted: int
+    missing: int
+    """Found gone for the first time, or not yet for a day: they stay."""
+    retained: int
+    """Could not be read this time, but before: they stay as they were."""
     elsewhere: int
     by_state: dict[str, int]
     words: int
@@ -41,46 +50,75 @@ class SyncReport:
         return sum(self.by_state.values())
 
 
-def sync_source(database: Database, author: str, source: Source) -> SyncReport:
+def sync_source(database: Database, author: str, source: Source, rules: Rules | None = None, web: Web | None = None) -> SyncReport:
     """Brings an author's rows of one source to what the source holds now.
 
     The source is read to its end before anything is written. Then, in one transaction, new and changed posts are written, and posts that
-    are gone get a tombstone. A post that another source of the author holds already stays with that one, unless it is kept only here; a
-    different post that only bears the same name there (two folders with a ``hello.md``) is a post of its own.
+    are gone get a tombstone: at once where a full export lacks them, otherwise when they are found gone twice, at least a day apart. A post
+    that another source of the author holds already stays with that one, unless it is kept only here; a different post that only bears the
+    same name there (two folders with a ``hello.md``) is a post of its own.
+
+    Args:
+        database: The warehouse.
+        author: Whose source it is.
+        source: What to read.
+        rules: What the owner said of the author and the source.
+        web: Asked whether the page of a post that a feed no longer shows is still there.
 
     Raises:
         SourceError: When the source cannot be read, or holds nothing where there was something before.
     """
-    posts = list(source.read())
+    posts = collect(source, rules)
+    vanished = _vanished_pages(database, author, source, posts, web)
     with database.begin() as connection:
-        connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:author, 0))"), {"author": f"ingest {author}"})
+        lock_author(connection, author)
         known = _known(connection, author)
-        here = {id for id, row in known.items() if row["source"] == source.location and row["deleted_at"] is None}
+        here = _living(known, source.location)
         if here and not posts:
             raise SourceError(
                 f"{source.location} holds nothing now, but held {len(here)} posts before. Nothing was deleted: check the source, "
-                "or remove it from the author if that is meant."
+                "or remove it from the author if that is meant.",
+                "truncated",
             )
         placed = {_id(post, author, source.location, known): post for post in posts}
         rows = {id: _row(id, author, source.location, post) for id, post in placed.items()}
         elsewhere = {id for id, row in rows.items() if id in known and _belongs_elsewhere(known[id], row)}
-        mine = {id: row for id, row in rows.items() if id not in elsewhere}
+        retained = {id for id, row in rows.items() if id in known and _read_before(known[id], row)} - elsewhere
+        mine = {id: row for id, row in rows.items() if id not in elsewhere and id not in retained}
         changed = [row for id, row in mine.items() if id not in known or _differs(known[id], row)]
         _write(connection, changed)
-        gone = here - rows.keys()
-        deleted = _bury(connection, gone if source.complete else _taken_out(gone, known, posts))
+        buried, missing = _let_go(connection, source, here - rows.keys(), known, vanished)
+        seen_again = [id for id in here & rows.keys() if known[id]["missing_since"] is not None]
+        _set(connection, seen_again, missing_since=None)
     inserted = sum(row["id"] not in known for row in changed)
     report = SyncReport(
         inserted=inserted,
         updated=len(changed) - inserted,
         unchanged=len(mine) - len(changed),
-        deleted=deleted,
+        deleted=buried,
+        missing=missing,
+        retained=len(retained),
         elsewhere=len(elsewhere),
         by_state=dict(Counter(post.state for post in posts)),
         words=sum(post.words for post in posts if post.state == "kept"),
     )
-    log.info("source_synced", author=author, source=source.location, inserted=report.inserted, updated=report.updated, deleted=deleted)
+    log.info("source_synced", author=author, source=source.location, inserted=report.inserted, updated=report.updated, deleted=buried)
     return report
+
+
+def missing_page(database: Database, author: str, location: str) -> int:
+    """Says that a page which is a source by itself answered 404 or 410; it is buried when that was so a day ago too.
+
+    Returns:
+        How many posts were buried.
+    """
+    with database.begin() as connection:
+        lock_author(connection, author)
+        known = _known(connection, author)
+        here = _living(known, location)
+        if len(here) != 1:  # not a page but a feed or a profile: that it does not answer says nothing of its posts
+            return 0
+        return _miss(connection, here, known)[0]
 
 
 def retire_sources(database: Database, author: str, registered: Collection[str]) -> int:
@@ -97,10 +135,63 @@ def retire_sources(database: Database, author: str, registered: Collection[str])
         return _bury(connection, set(gone))
 
 
+def lock_author(connection: Connection, author: str) -> None:
+    """Waits until nothing else writes posts of this author; let go at the end of the transaction."""
+    connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:author, 0))"), {"author": f"ingest {author}"})
+
+
+def _living(known: Mapping[UUID, Mapping[str, Any]], location: str) -> set[UUID]:
+    return {id for id, row in known.items() if row["source"] == location and row["deleted_at"] is None}
+
+
+def _vanished_pages(database: Database, author: str, source: Source, posts: Sequence[Post], web: Web | None) -> set[UUID]:
+    """Of the posts that a feed should show and does not, those whose page is gone or that have none; asked outside of any transaction."""
+    if source.coverage != "newest" or source.truncated:
+        return set()
+    with database.begin() as connection:
+        known = _known(connection, author)
+    shown = {_id(post, author, source.location, known) for post in posts}
+    vanished = set()
+    for id in _taken_out(_living(known, source.location) - shown, known, posts)[:_MOST_ASKED]:
+        url = known[id]["url"]
+        if url is None or web is None:
+            vanished.add(id)
+            continue
+        try:
+            if web.status(url) in (404, 410):
+                vanished.add(id)
+        except SourceError as error:
+            log.info("not_known_whether_gone", url=url, why=str(error))
+    return vanished
+
+
+def _let_go(
+    connection: Connection, source: Source, gone: set[UUID], known: Mapping[UUID, Mapping[str, Any]], vanished: set[UUID]
+) -> tuple[int, int]:
+    """Buries what is certainly gone and notes what may be: how many of each."""
+    if source.truncated:
+        return 0, 0
+    if source.coverage == "everything":
+        return _bury(connection, gone), 0
+    return _miss(connection, gone if source.coverage == "listing" else gone & vanished, known)
+
+
+def _miss(connection: Connection, gone: Iterable[UUID], known: Mapping[UUID, Mapping[str, Any]]) -> tuple[int, int]:
+    now = datetime.now(UTC)
+    certain = [id for id in gone if (since := known[id]["missing_since"]) is not None and now - since >= _CERTAIN_AFTER]
+    first = [id for id in gone if known[id]["missing_since"] is None]
+    _set(connection, first, missing_since=now)
+    return _bury(connection, certain), len(set(gone) - set(certain))
+
+
+def _read_before(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    return row["state"] == "unreadable" and known["deleted_at"] is None and known["state"] not in ("unreadable", "empty")
+
+
 def raw_version(database: Database, author: str) -> str:
     """A version of all that was read from an author: the same as long as no post changes, appears or goes."""
     columns = raw_posts.c
-    fields = (columns.id, columns.content_hash, columns.state, columns.deleted_at.is_not(None))
+    fields = (columns.id, columns.content_hash, columns.state, columns.work, columns.deleted_at.is_not(None))
     digest = hashlib.sha256()
     with database.begin() as connection:
         for row in connection.execute(select(*fields).where(columns.author == author).order_by(columns.id)):
@@ -142,8 +233,10 @@ def _row(id: UUID, author: str, location: str, post: Post) -> dict[str, Any]:
         "reason": _storable(post.reason),
         "title": _storable(post.title),
         "url": _storable(post.url),
+        "canonical_url": _storable(post.canonical_url),
         "byline": _storable(post.byline),
         "published_at": post.published_at,
+        "edited_at": post.edited_at,
         "blocks": [{name: _storable(value) for name, value in block.to_json().items()} for block in post.blocks],
         "words": post.words,
         "content_hash": post.content_hash,
@@ -156,14 +249,15 @@ def _storable(value: Any) -> Any:
 
 
 def _known(connection: Connection, author: str) -> dict[UUID, Mapping[str, Any]]:
-    columns = [raw_posts.c[name] for name in ("id", "published_at", "deleted_at", *_COMPARED)]
+    columns = [raw_posts.c[name] for name in ("id", "published_at", "deleted_at", "missing_since", *_COMPARED)]
     return {row["id"]: dict(row) for row in connection.execute(select(*columns).where(raw_posts.c.author == author)).mappings()}
 
 
 def _belongs_elsewhere(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    if known["source"] == row["source"] or known["deleted_at"] is not None:
+    """Whether the post stays with the other source that holds it: the kept one counts, but a deletion counts more, wherever it is seen."""
+    if known["source"] == row["source"] or known["deleted_at"] is not None or row["state"] == "deleted" != known["state"]:
         return False
-    return known["state"] == "kept" or row["state"] != "kept"
+    return known["state"] in ("kept", "deleted") or row["state"] != "kept"
 
 
 def _differs(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -173,13 +267,19 @@ def _differs(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
     statement = insert(raw_posts)
     replaced = {name: statement.excluded[name] for name in ("published_at", "title", "blocks", "words", *_COMPARED)}
-    upsert = statement.on_conflict_do_update(index_elements=["id"], set_={**replaced, "updated_at": func.now(), "deleted_at": None})
+    revision = raw_posts.c.revision + cast(raw_posts.c.content_hash != statement.excluded.content_hash, Integer)
+    set_ = {**replaced, "revision": revision, "updated_at": func.now(), "deleted_at": None, "missing_since": None}
+    upsert = statement.on_conflict_do_update(index_elements=["id"], set_=set_)
     for start in range(0, len(rows), _BATCH):
         connection.execute(upsert, rows[start : start + _BATCH])
 
 
 def _bury(connection: Connection, ids: Iterable[UUID]) -> int:
     ids = list(ids)
-    if ids:
-        connection.execute(update(raw_posts).where(raw_posts.c.id.in_(ids)).values(deleted_at=func.now(), updated_at=func.now()))
+    _set(connection, ids, deleted_at=func.now(), updated_at=func.now())
     return len(ids)
+
+
+def _set(connection: Connection, ids: Collection[UUID], **values: Any) -> None:
+    if ids:
+        connection.execute(update(raw_posts).where(raw_posts.c.id.in_(list(ids))).values(**values))

@@ -1,6 +1,7 @@
 """The registry: authors and their sources, versioned artifacts, models, and what serves each author."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -60,6 +61,21 @@ class Deployment:
     deployed_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """A source of an author, and what the owner said of it."""
+
+    location: str
+    until: datetime | None = None
+    """Writing from this moment on is not learned from."""
+    ai_assisted: bool = False
+    """Nothing of it is learned from."""
+    schedule: str | None = None
+    """When it is read, as cron in UTC, where it is on the web; None is the setting's."""
+    names: tuple[str, ...] = ()
+    """Names and handles that the author publishes under."""
+
+
 class Registry:
     """Reads and writes the registry tables; every method is one transaction."""
 
@@ -96,15 +112,45 @@ class Registry:
         if name not in known:
             raise TwinError(f"No author {name!r}. Known: {', '.join(known) or 'none'}. Add one with `twin add {name} --source PATH`.")
 
-    def add_source(self, author: str, location: str) -> bool:
-        """Adds a source to an author.
+    def add_names(self, author: str, names: Sequence[str]) -> None:
+        """Adds names and handles that the author publishes under."""
+        columns = tables.authors.c
+        with self.database.begin() as connection:
+            known = connection.scalar(select(columns.names).where(columns.name == author).with_for_update()) or []
+            merged = [*known, *(name for name in dict.fromkeys(names) if name not in known)]
+            connection.execute(update(tables.authors).where(columns.name == author).values(names=merged))
+
+    def names(self, author: str) -> tuple[str, ...]:
+        """Names and handles that the author publishes under."""
+        with self.database.begin() as connection:
+            return tuple(connection.scalar(select(tables.authors.c.names).where(tables.authors.c.name == author)) or ())
+
+    def add_source(
+        self, author: str, location: str, *, until: datetime | None = None, ai_assisted: bool | None = None, schedule: str | None = None
+    ) -> bool:
+        """Adds a source to an author; of one that is known already, what is given is changed.
 
         Returns:
             False when it was known already.
         """
-        statement = insert(tables.sources).values(author=author, location=location).on_conflict_do_nothing()
+        given = {"until": until, "ai_assisted": ai_assisted, "schedule": schedule}
+        given = {name: value for name, value in given.items() if value is not None}
+        statement = insert(tables.sources).values(author=author, location=location, **given)
+        keys = [tables.sources.c.author, tables.sources.c.location]
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=given) if given else statement.on_conflict_do_nothing()
         with self.database.begin() as connection:
-            return connection.execute(statement.returning(tables.sources.c.location)).first() is not None
+            known = connection.scalar(select(func.count()).where(keys[0] == author, keys[1] == location))
+            connection.execute(statement)
+            return not known
+
+    def source_configs(self, author: str) -> list[SourceConfig]:
+        """The author's sources with what the owner said of them, in the order in which they were added."""
+        columns = tables.sources.c
+        fields = (columns.location, columns.until, columns.ai_assisted, columns.schedule)
+        names = self.names(author)
+        with self.database.begin() as connection:
+            rows = connection.execute(select(*fields).where(columns.author == author).order_by(columns.created_at, columns.location))
+            return [SourceConfig(**row._mapping, names=names) for row in rows]
 
     def remove_source(self, author: str, location: str) -> None:
         """Reads a source no longer."""
@@ -114,11 +160,7 @@ class Registry:
 
     def sources(self, author: str) -> list[str]:
         """The author's sources, in the order in which they were added."""
-        columns = tables.sources.c
-        with self.database.begin() as connection:
-            return list(
-                connection.scalars(select(columns.location).where(columns.author == author).order_by(columns.created_at, columns.location))
-            )
+        return [config.location for config in self.source_configs(author)]
 
     def record_artifact(self, author: str, kind: str, version: str, uri: str, figures: dict[str, Any] | None = None) -> None:
         """Records a version of an artifact and makes it the newest; recording it again refreshes its place and figures."""

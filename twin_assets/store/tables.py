@@ -1,7 +1,7 @@
 """The tables that the stages share. They are the contract: migrations follow this file, and a test holds the two together."""
 
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, Integer, MetaData, Table, Text, Uuid, text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -18,6 +18,9 @@ authors = Table(
     metadata,
     Column("name", Text, primary_key=True),
     _created(),
+    Column(
+        "names", JSONB, nullable=False, server_default=text("'[]'::jsonb"), comment="Names and handles that the author publishes under."
+    ),
     schema="registry",
     comment="One row per author: a partition of the asset graph.",
 )
@@ -28,6 +31,9 @@ sources = Table(
     Column("author", Text, ForeignKey("registry.authors.name", ondelete="CASCADE"), primary_key=True),
     Column("location", Text, primary_key=True, comment="A path or a URL."),
     _created(),
+    Column("until", DateTime(timezone=True), comment="Writing from this moment on is not learned from."),
+    Column("ai_assisted", Boolean, nullable=False, server_default=text("false"), comment="Nothing of this source is learned from."),
+    Column("schedule", Text, comment="When a source on the web is read, as cron in UTC; empty is the setting's."),
     schema="registry",
     comment="Where an author's writing is read from.",
 )
@@ -53,9 +59,51 @@ raw_posts = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=text("now()"), comment="Last change of content or state."),
     Column("deleted_at", DateTime(timezone=True), comment="Tombstone: when the post was found gone from its source."),
+    Column("canonical_url", Text, comment="Where the platform says the original stands, if not here."),
+    Column("edited_at", DateTime(timezone=True), comment="Last edit, as the platform says."),
+    Column("revision", Integer, nullable=False, server_default=text("1"), comment="Counts the changes of the content."),
+    Column(
+        "missing_since",
+        DateTime(timezone=True),
+        comment="When the post was first found gone; a tombstone needs a second time, a day later.",
+    ),
+    Column("work", Uuid, comment="The post that stands for this work; another one than itself: this is a cross-post of it."),
     Index("raw_posts_author", "author"),
     schema="ingest",
     comment="What was read from the sources, as typed blocks, with every row and file accounted for.",
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("author", Text, primary_key=True),
+    Column("url", Text, primary_key=True),
+    Column("status", Integer, nullable=False),
+    Column("final_url", Text, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("content", LargeBinary, nullable=False, comment="The body, gzip."),
+    Column("fetched_at", DateTime(timezone=True), nullable=False),
+    schema="ingest",
+    comment="Web answers, kept so that they are asked for again only when they changed, and once in a crawl.",
+)
+
+reads = Table(
+    "reads",
+    metadata,
+    Column("author", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column(
+        "started_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="When the crawl began; one that was killed is gone on with, not begun anew.",
+    ),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("outcome", Text, nullable=False, comment="ok, or why not: needs_login, challenge, gone, timeout, truncated, ..."),
+    Column("detail", Text, nullable=False, comment="The outcome in words, for a person."),
+    Column("requests", Integer, nullable=False, server_default=text("0")),
+    schema="ingest",
+    comment="How the last read of each source ended.",
 )
 
 chunks = Table(

@@ -148,15 +148,15 @@ def read_link(url: str, settings: Settings) -> Citation:
     Raises:
         LinkRefusedError: When the page cannot be read, holds no text, or stands in a network that callers of a hosted twin must not see.
     """
-    from twin_assets.ingest.article import read_article
     from twin_assets.ingest.errors import SourceError
-    from twin_assets.ingest.http import fetch
+    from twin_assets.ingest.pages import read_page
+    from twin_assets.ingest.web import Limits, Web
 
     try:
-        _check_address(url, settings)
-        response = fetch(url)
-        _check_address(response.url, settings)
-        article = read_article(response.content, response.url)
+        limits = Limits(pause=0, tries=2, page_seconds=20, total_seconds=30)  # somebody waits
+        with Web(limits, contact=settings.crawl_contact, allow=lambda address: _check_address(address, settings)) as web:
+            response = web.get(url)
+        article = read_page(response.content, response.url)
     except SourceError as error:
         raise LinkRefusedError(f"The link cannot be used: {error}") from error
     text = " ".join(block.text for block in article.blocks if block.type in {"paragraph", "quote", "list"})

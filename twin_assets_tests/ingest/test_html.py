@@ -1,8 +1,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from selectolax.lexbor import LexborHTMLParser
 
-from twin_assets.ingest.html import html_blocks
+from twin_assets.ingest.html import html_blocks, node_blocks
 from twin_assets.ingest.posts import Block
 
 
@@ -90,3 +91,25 @@ def test_no_word_is_lost(paragraphs: list[str], tag: str) -> None:
 def test_deep_nesting_is_survived() -> None:
     assert "deep" in texts("<div>" * 5000 + "deep")[0][1]
     assert "deep" in texts("<ul><li>" * 3000 + "deep")[0][1]
+
+
+@pytest.mark.timeout(20)
+def test_nested_figures_and_definitions_take_no_longer_than_others() -> None:
+    html_blocks("<figure><figcaption>" * 60 + "deep")
+    assert "deep" in texts("<dl><dd>" * 60 + "deep")[0][1]
+
+
+def test_definitions() -> None:
+    html = "<dl><div><dt>a</dt><dd>b</dd></div><dt>c</dt><dd>d<dl><dt>e</dt></dl></dd></dl>"
+    assert texts(html) == [("list", "- a\n  b\n- c\n  d - e")]
+
+
+def test_emphasis_inside_of_words_and_between_them() -> None:
+    assert texts("<p>un<b>believ</b>able <i>a</i> <em>b</em>\n<a>c</a></p>") == [("paragraph", "unbelievable a b c")]
+
+
+def test_alternative_text_is_left_out_where_only_a_reader_of_the_page_counts() -> None:
+    html = '<p>Look: <img alt="my boat"></p><figure><img alt="seen by nobody"><figcaption>My harbour</figcaption></figure>'
+    assert texts(html) == [("paragraph", "Look:"), ("caption", "my boat"), ("caption", "My harbour")]
+    body = LexborHTMLParser(html).body
+    assert body and [block.text for block in node_blocks(body, alternatives=False)] == ["Look:", "My harbour"]

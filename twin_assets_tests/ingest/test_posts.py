@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -5,10 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_assets.ingest.posts import Block, Post, byline, canonical_url, mark_foreign, parse_date, post_key, settle_all
+from twin_assets.ingest.collect import Rules, collect, mark_foreign
+from twin_assets.ingest.posts import Block, Post, bylines, canonical_url, parse_date, post_key
+from twin_assets.ingest.source import Coverage, Source
 
 WORDS = (Block("paragraph", "Words of my own."),)
 POST = Post(key="a", platform="blog", kind="article", origin="a.md", state="kept", blocks=WORDS)
+
+
+class Fixed(Source):
+    location = platform = "x"
+    coverage: Coverage = "everything"
+
+    def __init__(self, posts: list[Post]) -> None:
+        self.posts = posts
+
+    def read(self) -> Iterator[Post]:
+        yield from self.posts
+
+
+def settle(posts: list[Post]) -> list[Post]:
+    return collect(Fixed(posts))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +112,7 @@ def test_own_words_are_prose_only() -> None:
 
 def test_repeated_posts_are_kept_once_and_all_accounted_for() -> None:
     other = replace(POST, key="b", origin="b.md")
-    settled = list(settle_all([POST, replace(POST, origin="a2.md"), other, replace(POST, key="c", blocks=())]))
+    settled = settle([POST, replace(POST, origin="a2.md"), other, replace(POST, key="c", blocks=())])
     assert [post.state for post in settled] == ["kept", "duplicate", "duplicate", "empty"]
     assert [post.reason for post in settled[1:3]] == ["same post as a.md", "same text as a.md"]
     assert len({post.key for post in settled}) == 4
@@ -103,17 +121,37 @@ def test_repeated_posts_are_kept_once_and_all_accounted_for() -> None:
 def test_two_comments_in_one_second_are_two() -> None:
     first = replace(POST, kind="comment")
     second = replace(first, blocks=(Block("paragraph", "Another."),))
-    assert [post.state for post in settle_all([first, second, second])] == ["kept", "kept", "duplicate"]
+    assert [post.state for post in settle([first, second, second])] == ["kept", "kept", "duplicate"]
 
 
 def test_a_guest_is_foreign_and_the_main_author_is_not() -> None:
     posts = [replace(POST, key=str(n)) for n in range(5)]
-    guest = replace(POST, key="guest", byline="Guest")
+    guest = replace(POST, key="guest", bylines=("Guest",))
     assert [post.state for post in mark_foreign([*posts, guest])] == ["kept"] * 5 + ["foreign"]
-    mine = [replace(post, byline="Jane Doe") for post in posts[:3]]
-    marked = mark_foreign([*mine, *posts[3:], guest, replace(guest, byline="jane  doe")])
+    mine = [replace(post, bylines=("Jane Doe",)) for post in posts[:3]]
+    marked = mark_foreign([*mine, *posts[3:], guest, replace(guest, bylines=("jane  doe",))])
     assert [post.state for post in marked] == ["kept"] * 5 + ["foreign", "kept"]
 
 
 def test_bylines_in_all_shapes() -> None:
-    assert [byline(v) for v in (" A  B ", ["A", {"name": "B"}], {"name": "A"}, [], 3, "")] == ["A B", "A, B", "A", None, None, None]
+    assert [bylines(v) for v in (" A  B ", ["A", {"name": "B"}], {"name": "A"}, [], 3, "")] == [("A B",), ("A", "B"), ("A",), (), (), ()]
+
+
+def test_named_authors_are_told_from_guests_and_co_authors() -> None:
+    posts = [
+        replace(POST, key=str(n), bylines=names)
+        for n, names in enumerate([("Jane Doe",), ("@jane",), ("Guest",), ("Jane Doe", "Guest"), ()])
+    ]
+    marked = mark_foreign(posts, ["Jane Doe", "jane"])
+    assert [post.state for post in marked] == ["kept", "kept", "foreign", "foreign", "kept"]
+    assert marked[2].reason == "written by Guest, not by Jane Doe"
+    assert marked[3].reason == "written together with Guest"
+
+
+def test_the_owner_draws_the_line() -> None:
+    old, new = (replace(POST, key=str(year), title=str(year), published_at=datetime(year, 1, 1, tzinfo=UTC)) for year in (2021, 2024))
+    undated = replace(POST, key="undated", title="undated")
+    source = Fixed([old, new, undated])
+    states = [post.state for post in collect(source, Rules(until=datetime(2023, 1, 1, tzinfo=UTC)))]
+    assert states == ["kept", "excluded", "excluded"]
+    assert {post.state for post in collect(source, Rules(ai_assisted=True))} == {"excluded"}

@@ -6,20 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twin_assets.ingest.collect import collect
 from twin_assets.ingest.errors import SourceError
-from twin_assets.ingest.feed import Feed
 from twin_assets.ingest.inspect import inspect
-from twin_assets.ingest.linkedin import repair
 from twin_assets.ingest.posts import Post
 from twin_assets.ingest.registry import open_source
+from twin_assets.ingest.sources.feed import Feed
+from twin_assets.ingest.sources.linkedin import repair
 from twin_assets.ingest.tables import parse_csv
+from twin_assets.ingest.web import Web
+from twin_assets.settings import Settings
 
 SHARES = "Date,ShareLink,ShareCommentary,SharedUrl,MediaUrl,Visibility\n"
 LINK = "https://www.linkedin.com/feed/update/urn%3Ali%3Ashare%3A"
 
 
 def read(location: Path) -> dict[str, Post]:
-    return {post.origin: post for post in open_source(str(location)).read()}
+    return {post.origin: post for post in collect(open_source(str(location), Web()))}
 
 
 def write(folder: Path, files: dict[str, str | bytes]) -> Path:
@@ -111,7 +114,7 @@ def test_nothing_to_read_is_a_clear_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     write(tmp_path, {"photos/a.jpg": b"x", "a.zip": b"PK"})
     with pytest.raises(SourceError, match=name):
-        list(open_source(str(tmp_path / name)).read())
+        read(tmp_path / name)
 
 
 def test_linkedin(tmp_path: Path) -> None:
@@ -146,7 +149,7 @@ def test_the_artifact_is_undone_exactly(lines: list[str]) -> None:
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     write(tmp_path, {"Shares.csv": "Datum,ShareLink,ShareCommentary,SharedUrl\n"})
     with pytest.raises(SourceError, match=r"lacks the columns Date\..*Found: Datum"):
-        list(open_source(str(tmp_path)).read())
+        read(tmp_path)
 
 
 @given(st.text())
@@ -169,7 +172,7 @@ def test_substack(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {"posts.csv": header + "\n".join(rows), "secret.html": "<p>No.</p>", "posts/1.a.opens.csv": "a@b.c"}
     files |= {"posts/1.a.html": "<p>Words.</p>", "posts/2.b.html": "<p>x</p>", "posts/3.c.html": "<p>x</p>", "posts/9.z.html": "<p>x</p>"}
     posts = read(write(tmp_path, files))
-    assert [post.state for post in posts.values()] == ["kept", "draft", "empty", "partial", "partial", "empty", "empty", "empty"]
+    assert [post.state for post in posts.values()] == ["kept", "draft", "kept", "partial", "partial", "empty", "empty", "empty"]
     assert posts["posts.csv:1"].key == "substack:1"
     assert posts["posts/1.a.opens.csv"].blocks == ()
 
@@ -186,13 +189,13 @@ def item(n: int, body: str, *, author: str = "Jane") -> str:
 
 def test_only_a_feed_shows_less_than_there_is(tmp_path: Path) -> None:
     write(tmp_path, {"a.md": "x", "p.html": "<p>x</p>", "f.xml": feed(), "li/Shares.csv": SHARES, "s/posts.csv": "post_id\n"})
-    complete = {name: open_source(str(tmp_path / name)).complete for name in ("a.md", "p.html", "f.xml", "li", "s")}
-    assert complete == {"a.md": True, "p.html": True, "f.xml": False, "li": True, "s": True}
+    sources = {name: open_source(str(tmp_path / name), Web()) for name in ("a.md", "p.html", "f.xml", "li", "s")}
+    assert [name for name, source in sources.items() if source.coverage != "everything"] == ["f.xml"]
 
 
 def test_a_feed() -> None:
     full = "<content:encoded><![CDATA[<p>All the words.</p><pre><code class='language-go'>x</code></pre>]]></content:encoded>"
-    posts = list(
+    posts = collect(
         Feed(
             "f.xml",
             feed(
@@ -202,7 +205,7 @@ def test_a_feed() -> None:
                 item(4, full.replace("All", "More")),
                 item(4, full.replace("All", "More")),
             ),
-        ).read()
+        )
     )
     assert [post.state for post in posts] == ["kept", "partial", "foreign", "kept", "duplicate"]
     assert posts[0].key == "https://me.example/1"
@@ -215,18 +218,18 @@ def test_what_is_no_feed_is_refused(content: bytes) -> None:
         list(Feed("f.xml", content).read())
 
 
-def test_inspect_accounts_for_every_row_and_file(test_data: Path) -> None:
-    linkedin = inspect(str(test_data / "linkedin_sanand0"))
+def test_inspect_accounts_for_every_row_and_file(test_data: Path, settings: Settings) -> None:
+    linkedin = inspect(str(test_data / "linkedin_sanand0"), settings)
     rows = Counter(item.origin.split(":")[0] for item in linkedin.items)
-    assert (rows["Shares.csv"], rows["Comments.csv"]) == (202, 337)
-    assert linkedin.total == len(linkedin.items) == 202 + 337 + 2
+    assert (rows["Shares.csv"], rows["Comments.csv"]) == (202, 323)
+    assert linkedin.total == len(linkedin.items) == 202 + 323 + 2
     assert linkedin.states["shared"] == 14
     assert sum(item.state == "duplicate" and item.origin.startswith("Shares") for item in linkedin.items) == 4
-    posts = open_source(str(test_data / "linkedin_sanand0")).read()
+    posts = read(test_data / "linkedin_sanand0").values()
     assert not any('"\n"' in block.text for post in posts for block in post.blocks)
 
     folder = test_data / "til_simonw"
-    til = inspect(str(folder))
+    til = inspect(str(folder), settings)
     assert til.total == len(til.items) == sum(path.is_file() for path in folder.rglob("*"))
     assert (til.states["kept"], til.states["empty"]) == (577, 3)
     assert all(item.title for item in til.items if item.state == "kept")

@@ -1,23 +1,28 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from twin_assets.ingest.errors import SourceError
+from twin_assets.ingest.crawls import Read
+from twin_assets.ingest.errors import FetchError, SourceError
 from twin_assets.ingest.posts import Block, Post
 from twin_assets.ingest.report import sample_table, source_table, state_counts
-from twin_assets.ingest.sync import raw_version, retire_sources, sync_source
+from twin_assets.ingest.source import Coverage, Source
+from twin_assets.ingest.sync import missing_page, raw_version, retire_sources, sync_source
+from twin_assets.ingest.web import Web
 from twin_assets.store.database import Database
 from twin_assets.store.tables import raw_posts
 
 
-class Fixed:
+class Fixed(Source):
     platform = "blog"
 
-    def __init__(self, location: str, posts: list[Post], *, fails: bool = False, complete: bool = True) -> None:
-        self.location, self.posts, self.fails, self.complete = location, posts, fails, complete
+    def __init__(
+        self, location: str, posts: list[Post], *, fails: bool = False, coverage: Coverage = "everything", truncated: str = ""
+    ) -> None:
+        self.location, self.posts, self.fails, self.coverage, self.truncated = location, posts, fails, coverage, truncated
 
     def read(self) -> Iterator[Post]:
         yield from self.posts
@@ -154,6 +159,17 @@ def test_keys_that_mean_the_same_post_in_any_source(database: Database, key: str
     assert (report.elsewhere, report.inserted) == (everywhere, not everywhere)
 
 
+def test_what_one_source_says_is_deleted_no_other_one_brings_back(database: Database) -> None:
+    tweet = post("urn:x:1", "I should not have said that.")
+    deleted = replace(tweet, state="deleted", reason="deleted by its author", blocks=(), title=None)
+    sync_source(database, "jane", Fixed("old archive", [tweet]))
+    for _ in range(2):
+        sync_source(database, "jane", Fixed("new archive", [deleted]))
+        assert sync_source(database, "jane", Fixed("old archive", [tweet])).updated == 0
+    (row,) = rows(database).values()
+    assert (row["state"], row["blocks"], row["source"]) == ("deleted", [], "new archive")
+
+
 def dated(*days: int) -> list[Post]:
     return [replace(post(f"d{day}", f"Words of day {day}."), published_at=datetime(2024, 1, day, tzinfo=UTC)) for day in days]
 
@@ -162,17 +178,91 @@ def buried(database: Database) -> set[str]:
     return {origin for origin, row in rows(database).items() if row["deleted_at"] is not None}
 
 
+def a_day_passes(database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(update(raw_posts).values(missing_since=raw_posts.c.missing_since - timedelta(days=1)))
+
+
 def test_what_falls_out_of_a_feed_is_not_gone(database: Database) -> None:
-    def show(*posts: Post) -> int:
-        return sync_source(database, "jane", Fixed("feed", list(posts), complete=False)).deleted
+    def show(*posts: Post) -> tuple[int, int]:
+        report = sync_source(database, "jane", Fixed("feed", list(posts), coverage="newest"))
+        return report.deleted, report.missing
 
     show(*dated(4, 3, 2, 1), post("undated"))
-    assert show(*dated(5, 4, 3)) == 0
-    assert show(*dated(6, 5, 3)) == 1
+    assert show(*dated(5, 4, 3)) == (0, 0)
+    assert show(*dated(6, 5, 3)) == (0, 1)
+    assert show(*dated(6, 5, 3)) == (0, 1), "twice on one day is not twice"
+    a_day_passes(database)
+    assert show(*dated(6, 5, 3)) == (1, 0)
     assert buried(database) == {"d4.md"}
-    assert show(*dated(1, 6)) == 0  # an old one pinned to the top
-    assert show(post("undated")) == 0
+    assert show(*dated(1, 6)) == (0, 0), "an old one pinned to the top hides the old end"
+    assert show(post("undated")) == (0, 0)
     assert sync_source(database, "jane", Fixed("feed", dated(6, 5, 3))).deleted == 3
+
+
+def test_a_listing_may_err_once(database: Database) -> None:
+    def show(*posts: Post, truncated: str = "") -> tuple[int, int]:
+        report = sync_source(database, "jane", Fixed("api", list(posts), coverage="listing", truncated=truncated))
+        return report.deleted, report.missing
+
+    show(*dated(3, 2, 1))
+    assert show(*dated(3), truncated="page 2 answered 500") == (0, 0)
+    assert show(*dated(3, 2)) == (0, 1)
+    assert show(*dated(3, 2, 1)) == (0, 0), "it is back"
+    a_day_passes(database)
+    assert show(*dated(3, 2)) == (0, 1), "so this is the first time again"
+    a_day_passes(database)
+    assert show(*dated(3, 2)) == (1, 0)
+
+
+def test_the_page_of_a_post_that_a_feed_lost_is_asked(database: Database) -> None:
+    class Pages(Web):
+        def status(self, url: str) -> int:
+            if url.endswith("down"):
+                raise FetchError("down", "server_error")
+            return 410 if url.endswith("gone") else 200
+
+    def at(day: int, url: str) -> Post:
+        return replace(dated(day)[0], url=f"https://me.example/{url}")
+
+    def show(*posts: Post) -> tuple[int, int]:
+        report = sync_source(database, "jane", Fixed("feed", list(posts), coverage="newest"), web=Pages())
+        return report.deleted, report.missing
+
+    show(at(5, "a"), at(4, "gone"), at(3, "there"), at(2, "down"), at(1, "z"))
+    assert show(at(5, "a"), at(1, "z")) == (0, 1)
+    a_day_passes(database)
+    assert show(at(5, "a"), at(1, "z")) == (1, 0)
+    assert buried(database) == {"d4.md"}
+
+
+def test_a_page_that_answers_404_goes_a_day_later(database: Database) -> None:
+    sync_source(database, "jane", Fixed("https://me.example/a", [post("a")]))
+    sync_source(database, "jane", Fixed("https://me.example/feed", [post("b"), post("c")]))
+    assert missing_page(database, "jane", "https://me.example/a") == 0
+    a_day_passes(database)
+    assert missing_page(database, "jane", "https://me.example/a") == 1
+    assert missing_page(database, "jane", "https://me.example/feed") == 0
+    a_day_passes(database)
+    assert missing_page(database, "jane", "https://me.example/feed") == 0, "a feed is no page"
+
+
+def test_what_cannot_be_read_today_stays_as_it_was(database: Database) -> None:
+    sync_source(database, "jane", Fixed("x", POSTS))
+    before = rows(database)
+    broken = Post(key="a", platform="blog", kind="article", origin="a.md", state="unreadable", reason="timeout")
+    report = sync_source(database, "jane", Fixed("x", [broken, *POSTS[1:]]))
+    assert (report.retained, report.updated, report.deleted) == (1, 0, 0)
+    assert rows(database) == before
+
+
+def test_an_edit_is_a_revision(database: Database) -> None:
+    sync_source(database, "jane", Fixed("x", POSTS))
+    sync_source(database, "jane", Fixed("x", [post("a", "New words."), *POSTS[1:]]))
+    moved = replace(post("a", "New words."), origin="moved.md")
+    sync_source(database, "jane", Fixed("x", [moved, *POSTS[1:]]))
+    assert rows(database)["moved.md"]["revision"] == 2
+    assert rows(database)["b.md"]["revision"] == 1
 
 
 def test_a_moved_source_takes_its_posts_along(database: Database) -> None:
@@ -192,5 +282,9 @@ def test_text_that_postgres_refuses_is_made_storable(database: Database) -> None
 
 def test_tables_for_people(database: Database) -> None:
     report = sync_source(database, "jane", Fixed("x", POSTS))
-    assert "| x | 3 | 4 | draft 1, kept 2 | 3 | 0 | 0 |" in source_table({"x": report})
+    away = SourceError("is away", "missing")
+    ended = Read("y", datetime.now(UTC), None, "missing", "is away", 0)
+    table = source_table({"x": report, "y": away}, [ended])
+    assert "| x |  |  |  | 3 | 4 | draft 1, kept 2 | 3 | 0 | 0 | 0 |" in table
+    assert "| y | missing | is away | 0 |" in table
     assert "T\\|a" in sample_table(database, "jane") and "T\\|c" not in sample_table(database, "jane")

@@ -22,6 +22,15 @@ def server(settings: Settings, session_database: Database) -> EmbeddedPostgres:
     return EmbeddedPostgres(settings.postgres_home)
 
 
+def test_data_stay_where_they_are_whoever_closes_a_folder_above(server: EmbeddedPostgres, settings: Settings) -> None:
+    mode = settings.home.stat().st_mode
+    settings.home.chmod(0o700)
+    try:
+        assert settings.postgres_home == server.home
+    finally:
+        settings.home.chmod(mode)
+
+
 def test_a_killed_server_comes_back_with_every_committed_row(server: EmbeddedPostgres, settings: Settings) -> None:
     open_database(settings).engine.dispose()
     with psycopg.connect(server.url, autocommit=True) as connection:

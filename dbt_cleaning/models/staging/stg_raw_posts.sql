@@ -10,4 +10,4 @@ select
     published_at,
     blocks
 from {{ source('ingest', 'raw_posts') }}
-where state = 'kept' and deleted_at is null
+where state = 'kept' and deleted_at is null and (work is null or work = id)
