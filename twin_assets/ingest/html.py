@@ -72,8 +72,8 @@ def node_blocks(
     for widget in node.css(widgets) if widgets else ():
         if widget.mem_id != node.mem_id:
             widget.decompose()
-    grafs = node.css_first(".graf") is not None
-    walker = _Walker(bare_text, alternatives, dropped if alternatives else dropped | {"img", "picture"}, grafs)
+    telling = node.css_first(".graf, .pullquote") is not None
+    walker = _Walker(bare_text, alternatives, dropped if alternatives else dropped | {"img", "picture"}, telling)
     walker.walk(node)
     walker.flush()
     return walker.blocks
@@ -86,8 +86,8 @@ class _Walker:
     bare_text: bool
     alternatives: bool
     dropped: frozenset[str]
-    grafs: bool
-    """Whether Medium's classes, which say more than its tags, may occur."""
+    telling: bool
+    """Whether classes of Medium and Substack, which say more than their tags, may occur."""
     blocks: list[Block] = field(default_factory=list)
     _depth: int = 0
     _inline: list[str] = field(default_factory=list)
@@ -101,7 +101,7 @@ class _Walker:
             self._inline.append(node.text(deep=True, separator=" "))
             return
         self._depth += 1
-        dropped, grafs = self.dropped, self.grafs
+        dropped, telling = self.dropped, self.telling
         for child in node.iter(include_text=True):
             tag = child.tag or ""
             if tag == "-text":
@@ -110,7 +110,7 @@ class _Walker:
                     self._inline.append(text)
             elif tag not in dropped:
                 read = _READERS.get(tag, _Walker._emphasis)
-                (_graf_reader(child, read) if grafs else read)(self, child, tag)
+                (_telling_reader(child, read) if telling else read)(self, child, tag)
         self._depth -= 1
 
     def _emphasis(self, node: LexborNode, tag: str) -> None:
@@ -302,17 +302,18 @@ _READERS: dict[str, _Reader] = {
     **dict.fromkeys(_tags("iframe video audio embed object"), _Walker._embed),
     **dict.fromkeys(_tags("code kbd samp tt"), _Walker._code_mark),
 }
-_GRAF_READERS = (
+_TELLING_READERS = (
     ("graf--pullquote", _Walker._quote),
+    (" pullquote ", _Walker._quote),  # words of the text, said once more
     ("graf--blockquote", _Walker._quote),
     ("graf--mixtapeEmbed", _Walker._card),
     ("imageCaption", _Walker._caption),
 )
 
 
-def _graf_reader(node: LexborNode, read: _Reader) -> _Reader:
-    classes = _classes(node)
-    return next((reader for mark, reader in _GRAF_READERS if mark in classes), read)
+def _telling_reader(node: LexborNode, read: _Reader) -> _Reader:
+    classes = f" {_classes(node)} "
+    return next((reader for mark, reader in _TELLING_READERS if mark in classes), read)
 
 
 def tidy(raw: str) -> list[str]:

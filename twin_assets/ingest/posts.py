@@ -23,11 +23,13 @@ _TRACKING = re.compile(
 _MEDIUM_ID = re.compile(r"(?:^|[-/])([0-9a-f]{10,12})$")
 _LINKEDIN_ID = re.compile(r"[-:](activity|ugcPost|share)[-:](\d{15,20})(?!\d)")
 _GLOBAL_KEY = re.compile(r"https?://|urn:|tag:|(substack:\d+|notion:[0-9a-f]{32})(#|$)")
+_PATH_END = re.compile(r"[\s/]+$")
 _LONGEST_URL = 2000
 _LONGEST_NAME = 200
 _LONGEST_DATE = 100
 _MOST_NAMES = 20
 _SIGN_OF_A_WORD = re.compile(r"\w")
+_HALF_DAY = re.compile(r"\d\s*[ap]m\b", re.I)
 _DATE_FORMATS = (
     "%Y-%m-%d %H:%M:%S %z",
     "%Y-%m-%d %H:%M:%S UTC",
@@ -38,6 +40,9 @@ _DATE_FORMATS = (
     "%b %d, %Y",
     "%d %B %Y",
     "%d %b %Y",
+    "%B %d, %Y %I:%M %p",
+    "%b %d, %Y %I:%M %p",
+    "%m/%d/%Y %I:%M %p",
 )
 
 
@@ -150,11 +155,11 @@ def canonical_url(url: str) -> str | None:
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
         return None
-    if parts.scheme.lower() not in ("http", "https") or not host:
+    if parts.scheme.lower() not in ("http", "https") or not host or any(letter.isspace() for letter in host):
         return None
     query = urlencode([(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.match(k.lower())])
     netloc = host if port in (None, 80, 443) else f"{host}:{port}"
-    return urlunsplit((parts.scheme.lower(), netloc, parts.path.rstrip("/"), query, ""))
+    return urlunsplit((parts.scheme.lower(), netloc, _PATH_END.sub("", parts.path), query, ""))
 
 
 def post_key(url: str) -> str | None:
@@ -191,7 +196,9 @@ def parse_date(value: object) -> datetime | None:
 
 
 def _parse_text_date(text: str) -> datetime | None:
-    attempts: list[Any] = [lambda: datetime.fromisoformat(text), lambda: parsedate_to_datetime(text)]
+    attempts: list[Any] = [lambda: datetime.fromisoformat(text)]
+    if not _HALF_DAY.search(text):  # e-mails have none, and their parser passes over it
+        attempts.append(lambda: parsedate_to_datetime(text))
     attempts += [lambda form=form: datetime.strptime(text, form) for form in _DATE_FORMATS]
     for attempt in attempts:
         try:

@@ -80,7 +80,7 @@ def sync_source(database: Database, author: str, source: Source, rules: Rules | 
                 "or remove it from the author if that is meant.",
                 "truncated",
             )
-        placed = {_id(post, author, source.location, known): post for post in posts}
+        placed = _placed(posts, author, source.location, known)
         rows = {id: _row(id, author, source.location, post) for id, post in placed.items()}
         elsewhere = {id for id, row in rows.items() if id in known and _belongs_elsewhere(known[id], row)}
         retained = {id for id, row in rows.items() if id in known and _read_before(known[id], row)} - elsewhere
@@ -208,6 +208,17 @@ def _id(post: Post, author: str, location: str, known: Mapping[UUID, Mapping[str
     if post.known_everywhere or (holder and holder["content_hash"] == post.content_hash):
         return own
     return apart if holder or apart in known else own
+
+
+def _placed(posts: Iterable[Post], author: str, location: str, known: Mapping[UUID, Mapping[str, Any]]) -> dict[UUID, Post]:
+    """Each post under its id. What cannot be read does not say its key: it takes the id of what was read there before."""
+    there = {known[id]["origin"]: id for id in _living(known, location)}
+    placed = {}
+    for post in posts:
+        id = _id(post, author, location, known)
+        unknown = post.state == "unreadable" and id not in known
+        placed[there.get(post.origin, id) if unknown else id] = post
+    return placed
 
 
 def _taken_out(gone: Collection[UUID], known: Mapping[UUID, Mapping[str, Any]], shown: Iterable[Post]) -> list[UUID]:

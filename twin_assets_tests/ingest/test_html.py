@@ -113,3 +113,8 @@ def test_alternative_text_is_left_out_where_only_a_reader_of_the_page_counts() -
     assert texts(html) == [("paragraph", "Look:"), ("caption", "my boat"), ("caption", "My harbour")]
     body = LexborHTMLParser(html).body
     assert body and [block.text for block in node_blocks(body, alternatives=False)] == ["Look:", "My harbour"]
+
+
+def test_a_pullquote_says_once_more_what_the_text_says() -> None:
+    found = html_blocks('<p>My words.</p><div class="pullquote"><p>My words.</p></div><p class="graf graf--pullquote">My words.</p>')
+    assert [block.type for block in found] == ["paragraph", "quote", "quote"]

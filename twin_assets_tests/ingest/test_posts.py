@@ -74,6 +74,7 @@ def test_canonical_url_never_raises_and_is_stable(text: str) -> None:
         ("Tue, 27 Aug 2019 15:30:17 GMT", datetime(2019, 8, 27, 15, 30, 17, tzinfo=UTC)),
         ("January 5, 2020", datetime(2020, 1, 5, tzinfo=UTC)),
         (datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC)),
+        ("March 4, 2021 10:15 PM", datetime(2021, 3, 4, 22, 15, tzinfo=UTC)),
         ("soon", None),
         (17, None),
         (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2))), None),  # before the calendar begins

@@ -254,6 +254,10 @@ def test_what_cannot_be_read_today_stays_as_it_was(database: Database) -> None:
     report = sync_source(database, "jane", Fixed("x", [broken, *POSTS[1:]]))
     assert (report.retained, report.updated, report.deleted) == (1, 0, 0)
     assert rows(database) == before
+    nameless = replace(broken, key="blog:a.md")  # a file that cannot be read does not say the address that it had as its key
+    report = sync_source(database, "jane", Fixed("x", [nameless, *POSTS[1:]]))
+    assert (report.retained, report.inserted, report.deleted) == (1, 0, 0)
+    assert rows(database) == before
 
 
 def test_an_edit_is_a_revision(database: Database) -> None:

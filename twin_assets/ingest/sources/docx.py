@@ -14,6 +14,8 @@ from twin_assets.ingest.texts import Text, persons, sane_title
 
 MAX_XML_BYTES = 24 * 1024 * 1024
 """Of all parts that hold text; a novel has five. The tree of it takes forty times as much memory."""
+_MAX_FIELDS = 20_000
+"""Marks of fields such as citations; mammoth's time grows with the square of those that are left open."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _TEXT_PARTS = re.compile(
     r"^(\[Content_Types\]\.xml|(word/)?_rels/[^/]*\.rels|word/(document|styles|numbering|footnotes|endnotes)\d*\.xml|docProps/core\.xml)$",
@@ -83,6 +85,8 @@ def _parts(content: bytes) -> dict[str, bytes]:
             parts[name] = archive.read(name)
             if _DECLARATION.search(parts[name].replace(b"\x00", b"")):
                 raise UnreadableTextError("it declares XML entities, which no document needs: an attack")
+            if parts[name].count(b"fldChar") > _MAX_FIELDS:
+                raise UnreadableTextError("more fields than a document has: save it in parts")
         if sum(map(len, parts.values())) > MAX_XML_BYTES:
             raise UnreadableTextError(f"more than {MAX_XML_BYTES // 2**20} MB of text: save it in parts")
     return parts

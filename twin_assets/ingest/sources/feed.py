@@ -257,7 +257,10 @@ def _body(entry: Any) -> tuple[list[Block], bool]:
 
 
 def _ends_early(blocks: list[Block]) -> bool:
-    return blocks[-1].type == "paragraph" and bool(_TEASER.search(blocks[-1].text)) and len(blocks) < 8
+    last = blocks[-1]
+    return (
+        last.type == "paragraph" and bool(_TEASER.search(last.text)) and (len(blocks) < 8 or last.text == "Read more")
+    )  # so ends Substack
 
 
 def _without_platform_lines(blocks: list[Block]) -> list[Block]:

@@ -45,7 +45,6 @@ _HALF = 0.5
 _REFUSED: frozenset[Outcome] = frozenset({"forbidden", "challenge", "needs_login", "refused", "gone", "malformed"})
 _GENERATOR = re.compile(rb"<generator>\s*(<!\[CDATA\[)?\s*substack\s*(\]\]>)?\s*</generator>", re.I)
 _PRELOADS = re.compile(r"window\._preloads\s*=\s*JSON\.parse\(\s*")
-_PULLQUOTE = 'class="graf graf--pullquote"'  # as Medium calls it: words of the text, said once more
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 _CLUTTER = (
     ".file-embed-wrapper, .embedded-publication-wrap, .twitter-embed, .bluesky-wrap, .native-video-embed, .native-audio-embed, "
@@ -289,7 +288,7 @@ def read_post(post: object, origin: str, *, signed_in: bool = False) -> Post:
 
 def body_blocks(html: str) -> list[Block]:
     """The blocks of a body as the editor of Substack makes it."""
-    body = LexborHTMLParser(html.replace('class="pullquote"', _PULLQUOTE)).body if html else None
+    body = LexborHTMLParser(html).body if html else None
     if body is None:
         return []
     for clutter in body.css(_CLUTTER):

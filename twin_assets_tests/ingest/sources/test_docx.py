@@ -182,6 +182,10 @@ def test_more_text_than_a_document_has(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "save it in parts" in why(document(paragraph("x" * 1000)))
 
 
+def test_fields_that_are_opened_and_never_closed() -> None:
+    assert "more fields" in why(document("<w:p>" + '<w:r><w:fldChar w:fldCharType="begin"/></w:r>' * 20_001 + "</w:p>"))
+
+
 def test_deeply_nested_xml() -> None:
     assert "broken DOCX" in why(document("<w:sdt>" * 20_000 + "</w:sdt>" * 20_000))
 
