@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 ROLE = DATABASE = "twin"
 EXTENSIONS = ("vector", "pg_trgm", "unaccent")
+PATIENCE_SECONDS = 60
 UNIX_SOCKET_LIMIT = 85  # sun_path holds 108 bytes (104 on macOS), of which ".s.PGSQL.5432" needs its share
 SERVER_SETTINGS = {
     "listen_addresses": "",
@@ -102,6 +103,8 @@ class EmbeddedPostgres:
             settings = {**SERVER_SETTINGS, "unix_socket_directories": str(self.socket)}
             (self.data / "twin.conf").write_text("".join(f"{key} = '{value}'\n" for key, value in settings.items()))
             self._drop_stale_pidfile()
+            if self.alive():
+                return self.url
             self._run("pg_ctl", "-D", self.data, "-w", "-t", "60", "-l", self.data / "server.log", "start")
             self._create_database()
             log.info("postgres started", home=str(self.home))
@@ -214,8 +217,11 @@ class EmbeddedPostgres:
         if not pidfile.exists():
             return
         first = pidfile.read_text().split("\n", 1)[0].strip()
-        if first.isdigit() and _is_postgres(int(first)):
-            return
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while first.isdigit() and _is_postgres(int(first)):  # just killed and on its way out, or recovering
+            if self.alive() or time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
         for process in psutil.process_iter(["name", "cwd"]):
             if process.info["name"] == "postgres" and process.info["cwd"] == str(self.data):
                 _kill(process.pid)
