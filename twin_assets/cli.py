@@ -99,8 +99,13 @@ def status() -> None:
         table.add_row(row.author, str(row.documents), f"{row.words:,}", row.model, row.voice, row.serves, ", ".join(row.stale) or "nothing")
     console.print(table)
     for row in rows:
-        for read in row.unread:
-            console.print(f"[yellow]{row.author}: {escape(read.source)} was not read ({read.outcome}):[/yellow] {escape(read.detail)}")
+        _print_unread(row.author, row.unread)
+
+
+def _print_unread(author: str, reads: list[Any]) -> None:
+    for read in reads:
+        what = "was not read to its end" if read.outcome == "truncated" else f"was not read ({read.outcome})"
+        console.print(f"[yellow]{author}: {escape(read.source)} {what}:[/yellow] {escape(read.detail)}")
 
 
 @app.command()
@@ -111,13 +116,16 @@ def add(
     known_as: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A name or handle that the author publishes under; several times.")
     ] = None,
+    not_known_as: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A name to take away again.")] = None,
     until: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Learn only from what these sources hold of before this day.")
+        str | None, typer.Option(metavar="DATE", help="Learn only from what these sources hold of before this day; 'none' takes it back.")
     ] = None,
     ai_assisted: Annotated[
         bool | None, typer.Option(help="Whether an assistant helped to write these sources: then they teach nothing.")
     ] = None,
-    schedule: Annotated[str | None, typer.Option(metavar="CRON", help="When these sources on the web are read, in UTC.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="CRON", help="When these sources on the web are read, in UTC; 'none': as all.")
+    ] = None,
 ) -> None:
     """Register an author and the sources to learn from."""
     from twin_assets.ingest.collect import collect
@@ -125,9 +133,12 @@ def add(
     from twin_assets.ingest.registry import is_url, known_platform, open_source
     from twin_assets.runs import add_partition
 
-    if not source and not remove and not known_as:
+    if not source and (until or schedule or ai_assisted is not None):
+        raise typer.BadParameter("say with --source which sources --until, --ai-assisted or --schedule is about")
+    if not (source or remove or known_as or not_known_as):
         raise typer.BadParameter("give at least one --source PATH_OR_URL to add, --remove to take one away, or --known-as to add a name")
-    _check_schedule(schedule)
+    day = _day(until)
+    _check_schedule(schedule, source or [])
     settings = get_settings()
     registry = _registry(settings)
     locations = [_checked_location(entry) for entry in source or []]
@@ -137,18 +148,17 @@ def add(
                 known_platform(location, web)
             else:  # a file that cannot be read is refused now, not in every run
                 collect(open_source(location, web))
-    if known_as and not locations:
+    if not locations:
         registry.require_author(name)
     for location in locations:
         if registry.add_author(name):
             console.print(f"New author {name}.")
-        new = registry.add_source(
-            name, location, until=until.replace(tzinfo=UTC) if until else None, ai_assisted=ai_assisted, schedule=schedule
-        )
-        console.print(f"{'Added' if new else 'Known already:'} {escape(location)}")
-    if known_as:
-        registry.add_names(name, known_as)
-        console.print(f"{name} publishes as {', '.join(registry.names(name))}.")
+        new = registry.add_source(name, location, **day, ai_assisted=ai_assisted, **_given(schedule))
+        later = " (read with the next run)" if is_url(location) else ""
+        console.print(f"{'Added' if new else 'Known already:'} {escape(location)}{later}")
+    if known_as or not_known_as:
+        registry.change_names(name, known_as or [], not_known_as or [])
+        console.print(f"{name} publishes as {', '.join(registry.names(name)) or 'no name in particular'}.")
     for entry in remove or []:
         known = registry.sources(name)
         location = next((known_one for known_one in known if known_one in {entry, str(Path(entry).expanduser().absolute())}), None)
@@ -161,11 +171,34 @@ def add(
     console.print(f"{len(registry.sources(name))} source(s). Next: [bold]twin run {name}[/bold]")
 
 
-def _check_schedule(schedule: str | None) -> None:
+_NONE = "none"
+
+
+def _day(until: str | None) -> dict[str, Any]:
+    """The cut-off as the registry takes it: left out, taken back, or a day."""
+    if until is None or until == _NONE:
+        return {} if until is None else {"until": None}
+    try:
+        return {"until": datetime.strptime(until, "%Y-%m-%d").replace(tzinfo=UTC)}
+    except ValueError as error:
+        raise TwinError(f"{until!r} is no day. Write year, month and day, such as 2023-01-31, or none.") from error
+
+
+def _given(schedule: str | None) -> dict[str, str | None]:
+    return {} if schedule is None else {"schedule": None if schedule == _NONE else schedule}
+
+
+def _check_schedule(schedule: str | None, sources: list[str]) -> None:
     from croniter import croniter
 
-    if schedule is not None and not croniter.is_valid(schedule):
+    from twin_assets.ingest.registry import is_url
+
+    if schedule is None or schedule == _NONE:
+        return
+    if not croniter.is_valid(schedule):
         raise TwinError(f"{schedule!r} is no schedule. Give minute, hour, day, month and weekday as cron does, such as '0 6 * * *'.")
+    if files := [source for source in sources if not is_url(source)]:
+        raise TwinError(f"{files[0]} is no web address: files are read when they change, and need no schedule.")
 
 
 @app.command()
@@ -208,8 +241,12 @@ def run(
 ) -> None:
     """Materialize the chain for one author."""
     settings = get_settings()
-    _registry(settings).require_author(name)
+    from twin_assets.ingest.crawls import last_reads, unanswered
+
+    registry = _registry(settings)
+    registry.require_author(name)
     _run(name, to, settings)
+    _print_unread(name, unanswered(last_reads(registry.database, name)))
 
 
 @app.command()
@@ -443,6 +480,8 @@ def _checked_location(entry: str) -> str:
     from twin_assets.ingest.registry import is_url, normalized
 
     location = normalized(entry)
+    if "://" in entry and not is_url(entry):
+        raise TwinError(f"{entry} is no web address that can be read: it must begin with http:// or https://.")
     if not is_url(location) and not Path(location).exists():
         raise TwinError(f"There is no file or folder {location}. Check the path, or give a URL that begins with http:// or https://.")
     return location

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
 
     crawl_schedule: str = Field("0 * * * *", description="When sources on the web are read, as cron in UTC, unless a source has its own.")
     crawl_contact: str = Field("", description="An e-mail or web address that the crawler's user agent names, for whom it bothers.")
-    crawl_pause: float = Field(1.0, ge=0, description="Seconds between two requests to one host; one's own machine is not spared.")
+    crawl_pause: float = Field(1.0, ge=0, description="Seconds between two requests to one host; one's own machine is not made to wait.")
     crawl_page_seconds: float = Field(60.0, gt=0, description="Longest time that one web page may take.")
     crawl_max_requests: int = Field(10_000, ge=1, description="Requests of one crawl at most; the next run goes on from there.")
     crawl_max_minutes: int = Field(240, ge=1, description="Minutes of one crawl at most; the next run goes on from there.")

@@ -1,15 +1,21 @@
 """The first asset of the graph."""
 
+import json
+from datetime import UTC, datetime
+
 import dagster as dg
 
-from twin_assets.ingest.crawls import forget_reads, last_reads
+from twin_assets.ingest.crawls import PAGES_KEPT_FOR, forget_pages, forget_reads, last_reads
 from twin_assets.ingest.errors import SourceError
-from twin_assets.ingest.read import read_source
-from twin_assets.ingest.report import sample_table, source_table
+from twin_assets.ingest.read import read_sources
+from twin_assets.ingest.report import kept, sample_table, source_table
 from twin_assets.ingest.sync import SyncReport, raw_version, retire_sources
 from twin_assets.ingest.works import cross_post_table, group_works
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
+
+DUE = "twin/sources"
+"""Tag of a run that reads only some of an author's sources: their locations as JSON. Each source has a schedule of its own."""
 
 
 @dg.asset(
@@ -35,20 +41,24 @@ def raw_posts(context: dg.AssetExecutionContext, platform: PlatformResource) -> 
     locations = [config.location for config in configs]
     retired = retire_sources(database, author, locations)
     forget_reads(database, author, locations)
-    reports = {config.location: read_source(settings, database, author, config) for config in configs}
+    due = context.run.tags.get(DUE)
+    chosen = [config for config in configs if due is None or config.location in json.loads(due)]
+    reports = read_sources(settings, database, author, chosen)
     for location, report in reports.items():
         context.log.info(f"{location}: {report}")
-    failed = {location: report for location, report in reports.items() if isinstance(report, SourceError)}
-    if len(failed) == len(reports):
-        raise SourceError("No source could be read. " + " ".join(str(error) for error in failed.values()))
+    failed = [report for report in reports.values() if isinstance(report, SourceError)]
+    if reports and len(failed) == len(reports):
+        raise SourceError("No source could be read. " + " ".join(str(error) for error in failed))
     works = group_works(database, author)
+    forget_pages(database, author, datetime.now(UTC) - PAGES_KEPT_FOR)
     synced = [report for report in reports.values() if isinstance(report, SyncReport)]
+    documents, words = kept(database, author)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(raw_version(database, author)),
         metadata={
-            "documents": sum(report.by_state.get("kept", 0) for report in synced),
+            "documents": documents,
+            "words": words,
             "rows_and_files": sum(report.total for report in synced),
-            "words": sum(report.words for report in synced),
             "inserted": sum(report.inserted for report in synced),
             "updated": sum(report.updated for report in synced),
             "deleted": retired + sum(report.deleted for report in synced),

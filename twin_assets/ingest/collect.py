@@ -1,5 +1,6 @@
 """From a source to the posts that count: the rules that hold for every platform."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from twin_assets.ingest.posts import Post, settle
 from twin_assets.ingest.source import Source
 
 _READ = frozenset({"kept", "draft", "partial"})
+_FEW = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Rules:
     """Writing from this moment on is not learned from, such as all that an assistant had a hand in."""
     ai_assisted: bool = False
     """Nothing of this source is learned from."""
+    author: str = ""
+    """The name under which the author is registered, such as ``jane-doe``: tells whose a byline is where no names are given."""
 
 
 def collect(source: Source, rules: Rules | None = None) -> list[Post]:
@@ -30,16 +34,16 @@ def collect(source: Source, rules: Rules | None = None) -> list[Post]:
         SourceError: When the source cannot be read as a whole.
     """
     rules = rules or Rules()
-    return list(_settle_all(_excluded(mark_foreign(list(source.read()), rules.names), rules)))
+    return list(_settle_all(_excluded(mark_foreign(list(source.read()), rules.names, rules.author), rules)))
 
 
-def mark_foreign(posts: Sequence[Post], names: Sequence[str] = ()) -> list[Post]:
+def mark_foreign(posts: Sequence[Post], names: Sequence[str] = (), author: str = "") -> list[Post]:
     """Sets posts aside whose byline is not the author's alone; a post without a byline is the author's.
 
-    Without names, the author is the most frequent byline. Where most posts bear none, a name still counts as the author's from a quarter
-    of all posts on.
+    Without names, the author is who is called like the registered name (Jane Doe for ``jane-doe``), or else the most frequent byline.
+    Where most posts bear none, that has to stand on a quarter of all, and on two at least: a single name among unsigned posts is a guest's.
     """
-    mine = {_plain(name) for name in names} or _most_frequent(posts)
+    mine = {_plain(name) for name in names} or _called(posts, author) or _most_frequent(posts)
     return [
         replace(post, state="foreign", reason=reason)
         if post.state == "kept" and (reason := _foreign(post.bylines, mine, names[0] if names else None))
@@ -48,11 +52,19 @@ def mark_foreign(posts: Sequence[Post], names: Sequence[str] = ()) -> list[Post]
     ]
 
 
+def _called(posts: Sequence[Post], author: str) -> set[str]:
+    wanted = set(re.findall(r"[a-z0-9]+", author))
+    bylines = {_plain(name) for post in posts for name in post.bylines}
+    return {name for name in bylines if wanted and set(re.findall(r"\w+", name)) == wanted}
+
+
 def _most_frequent(posts: Sequence[Post]) -> set[str]:
     readable = [post for post in posts if post.state in _READ]
-    found = Counter(_plain(post.byline) for post in readable if post.byline)
-    main, count = found.most_common(1)[0] if found else ("", 0)
-    return {main} if count * 4 >= len(readable) and main else set()
+    found = Counter(_plain(post.byline) for post in readable if post.byline).most_common(2)
+    if not found or (len(found) == 2 and found[0][1] == found[1][1]):
+        return set()  # nobody, or nobody more than another
+    main, count = found[0]
+    return {main} if count * 2 >= len(readable) or (count >= _FEW and count * 4 >= len(readable)) else set()
 
 
 def _foreign(bylines: Sequence[str], mine: set[str], main: str | None) -> str:
@@ -62,7 +74,9 @@ def _foreign(bylines: Sequence[str], mine: set[str], main: str | None) -> str:
         return ""
     if len(others) < len(bylines):
         return f"written together with {', '.join(others)}"
-    return f"written by {', '.join(others)}, not by {main or next(iter(sorted(mine)), 'the author of this source')}"
+    if not mine:
+        return f"written by {', '.join(others)}, and nothing tells whether that is the author: say so with --known-as"
+    return f"written by {', '.join(others)}, not by {main or min(mine)}"
 
 
 def _plain(name: str) -> str:
@@ -81,6 +95,8 @@ def _excluded(posts: Iterable[Post], rules: Rules) -> Iterator[Post]:
             )
         elif rules.until and post.published_at and post.published_at >= rules.until:
             yield replace(post, state="excluded", reason=f"published on or after {rules.until:%Y-%m-%d}, the owner's cut-off date")
+        elif rules.until and post.edited_at and post.edited_at >= rules.until:
+            yield replace(post, state="excluded", reason=f"edited on or after {rules.until:%Y-%m-%d}, the owner's cut-off date")
         else:
             yield post
 

@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from twin_assets.ingest.errors import Outcome
+from twin_assets.ingest.registry import is_url
 from twin_assets.ingest.web import Limits, Response, Web
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database
@@ -16,6 +17,8 @@ from twin_assets.store.tables import pages, reads
 
 RESUMED_FOR = timedelta(days=1)
 """A crawl that was broken off longer ago is begun anew: what it stored is only asked whether it changed."""
+PAGES_KEPT_FOR = timedelta(days=60)
+"""A page that no crawl asked for in this time is no longer part of any source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Read:
     outcome: Outcome
     detail: str
     requests: int
+    reader: str = ""
+    """What read the source when it last could be read."""
 
 
 class DatabasePages:
@@ -91,6 +96,7 @@ def limits(settings: Settings) -> Limits:
 def record_read(database: Database, author: str, read: Read) -> None:
     """Keeps how a read goes, in place of the last one of the source."""
     row = {name: getattr(read, name) for name in ("started_at", "finished_at", "outcome", "detail", "requests")}
+    row |= {"reader": read.reader} if read.reader else {}  # one that failed leaves what could read it before
     statement = insert(reads).values(author=author, source=read.source, **row)
     with database.begin() as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["author", "source"], set_=row))
@@ -98,7 +104,7 @@ def record_read(database: Database, author: str, read: Read) -> None:
 
 def last_reads(database: Database, author: str) -> list[Read]:
     """How the last read of each of the author's sources ended."""
-    fields = [reads.c[name] for name in ("source", "started_at", "finished_at", "outcome", "detail", "requests")]
+    fields = [reads.c[name] for name in ("source", "started_at", "finished_at", "outcome", "detail", "requests", "reader")]
     with database.begin() as connection:
         return [
             Read(**row._mapping) for row in connection.execute(select(*fields).where(reads.c.author == author).order_by(reads.c.source))
@@ -111,6 +117,17 @@ def unanswered(reads: Iterable[Read]) -> list[Read]:
 
 
 def forget_reads(database: Database, author: str, registered: Collection[str]) -> None:
-    """Forgets how reads of sources ended that the author no longer has."""
+    """Forgets how reads of sources ended that the author no longer has, and with the last source on the web every page that was fetched.
+
+    Pages do not say which source they were fetched for: while another one is on the web, they go by ``forget_pages``.
+    """
     with database.begin() as connection:
         connection.execute(delete(reads).where(reads.c.author == author, reads.c.source.not_in(list(registered))))
+    if not any(is_url(source) for source in registered):
+        forget_pages(database, author, datetime.now(UTC))
+
+
+def forget_pages(database: Database, author: str, before: datetime) -> None:
+    """Deletes the author's pages that were neither fetched nor found unchanged since then."""
+    with database.begin() as connection:
+        connection.execute(delete(pages).where(pages.c.author == author, pages.c.fetched_at < before))

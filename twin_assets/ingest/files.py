@@ -20,14 +20,22 @@ from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.posts import Post, not_a_text
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_DATA_BYTES = 512 * 1024 * 1024
+"""A file in which an export holds all that an account wrote."""
 MAX_MEMBERS = 200_000
 """Files in a folder or a ZIP."""
 MAX_TOTAL_BYTES = 8 * 1024 * 1024 * 1024
-"""What a ZIP may hold, and what is read out of it as long as it is open, the ZIPs inside of it included."""
+"""What is read out of it as long as it is open, the ZIPs inside of it included."""
 MAX_INNER_BYTES = 2 * 1024 * 1024 * 1024
 """A ZIP inside of a ZIP."""
 MAX_RATIO = 200
 """Unpacked size over packed size that text reaches at most; a bomb has a thousand and more."""
+_DATA = re.compile(
+    r"(?:^|/)(?:(?:tweets?|note-tweet|article|deleted-tweets?|community-note)(?:-part\d+)?\.js|outbox\.json|[^/]*\.csv"
+    r"|[^/]*wordpress[^/]*\.xml|[^/]*ghost[^/]*\.json)$",
+    re.IGNORECASE,
+)
+"""Data files of X, Mastodon, WordPress and Ghost, as they name them, and tables."""
 _MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
 _SMALL = 1024 * 1024
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "__MACOSX", "lost+found"})
@@ -171,7 +179,7 @@ class Archive:
             raise UnreadableTextError(self.refused[name])
         self.opened.add(name)
         unpacked = io.BytesIO()
-        self._unpack(name, MAX_FILE_BYTES, unpacked)
+        self._unpack(name, most_bytes(name), unpacked)
         return unpacked.getvalue()
 
     def inner(self, name: str) -> "Archive":
@@ -214,10 +222,10 @@ class Archive:
     def _refuse_bombs(self, infos: list[zipfile.ZipInfo]) -> None:
         total, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
         size = self._zip.start_dir
-        if len(infos) > MAX_MEMBERS or total > MAX_TOTAL_BYTES:
+        if len(infos) > MAX_MEMBERS:
             raise SourceError(
-                f"{self.location} holds {len(infos):,} files of {total / 2**30:.1f} GB, more than an export has: "
-                f"at most {MAX_MEMBERS:,} files of {MAX_TOTAL_BYTES / 2**30:.0f} GB are read. Unpack it, and add the folder with the posts."
+                f"{self.location} holds {len(infos):,} files, more than an export has: at most {MAX_MEMBERS:,}. "
+                "Unpack it, and add the folder with the posts."
             )
         if packed > size or (total > MAX_FILE_BYTES and total > MAX_RATIO * size):
             raise SourceError(
@@ -355,21 +363,27 @@ def printable(name: str) -> str:
     return unicodedata.normalize("NFC", name.encode("utf-8", errors="backslashreplace").decode())
 
 
+def most_bytes(name: str) -> int:
+    """How large a file may be: a known data file of an export holds thousands of posts, any other file one text."""
+    return MAX_DATA_BYTES if _DATA.search(name) else MAX_FILE_BYTES
+
+
 def _read_noted(path: Path, name: str, opened: set[str]) -> bytes:
     """The bytes of a regular file; it counts as opened once it is, not when it is refused by what it is or how large."""
+    most = most_bytes(name or path.name)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading from a pipe would wait for ever
             raise UnreadableTextError("not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise UnreadableTextError(f"larger than {MAX_FILE_BYTES // 2**20} MB")
+        if status.st_size > most:
+            raise UnreadableTextError(f"larger than {most // 2**20} MB")
         with path.open("rb") as file:
             opened.add(name)
-            content = file.read(MAX_FILE_BYTES + 1)
+            content = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise UnreadableTextError(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from error
-    if len(content) > MAX_FILE_BYTES:  # it grew, or does not tell its size
-        raise UnreadableTextError(f"larger than {MAX_FILE_BYTES // 2**20} MB")
+    if len(content) > most:  # it grew, or does not tell its size
+        raise UnreadableTextError(f"larger than {most // 2**20} MB")
     return content
 
 
@@ -425,9 +439,10 @@ def _check_directory(file: IO[bytes]) -> None:
         raise zipfile.BadZipFile(f"its table of contents has {size / 2**20:,.0f} MB")
 
 
-def _hostile(name: str, info: zipfile.ZipInfo, *, twice: bool = False, most: int = MAX_FILE_BYTES) -> str:
+def _hostile(name: str, info: zipfile.ZipInfo, *, twice: bool = False, most: int | None = None) -> str:
     """Why a member is never opened; empty when it may be."""
     kind = stat.S_IFMT(info.external_attr >> 16)
+    most = most or most_bytes(name)
     if twice:
         return f"its name, {name}, stands twice in the ZIP: the first one counts"
     if name.startswith("/") or ".." in PurePosixPath(name).parts or re.match(r"^[A-Za-z]:", name):

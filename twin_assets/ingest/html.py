@@ -1,6 +1,7 @@
 """HTML to blocks: one walker for fragments of feeds and exports, rendered Markdown, and the bodies of pages."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -46,6 +47,74 @@ _PARAGRAPH_END = re.compile(r"\n{2,}")
 _INVISIBLE = "\u200b\ufeff\u00ad\u2060\x00"
 
 
+_VOID = _tags("area base br col embed hr img input link meta param source track wbr")
+_ENDED_BY_OTHERS = _tags("p li dt dd tr td th thead tbody tfoot option optgroup colgroup caption rp rt html head body")
+"""They may go without an end tag, and do not nest but in other tags, which are counted."""
+_RAW = _tags("script style textarea title xmp iframe noembed noframes")
+"""What stands in them is no markup."""
+_FEW_TAGS = 15_000
+_DEEPEST = 2_000
+_LONGEST_TAG = 64 * 1024
+_TAG = re.compile(
+    r"<!--.*?(?:-->|\Z)"
+    r"""|<(/?)([a-zA-Z][^\s/>]*+)(?:[^>"'=]++|=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))?+|["'])*+>?""",
+    re.DOTALL,
+)
+_DATA_ADDRESS = re.compile(r"data:[^\s\"'>]+")
+
+
+def parse(html: str) -> LexborHTMLParser:
+    """The tree of a page or fragment from outside; every parse goes through here.
+
+    Tags nested by the thousand and tags of many thousand attributes would take the parser minutes, as its time grows with their square.
+    So tags are left out where more than 2,000 are open, and a tag longer than 64 KB loses the images that are written into it, or if
+    that is not enough all its attributes. Where there are neither many tags nor long ones, only that is looked at.
+    """
+    many = html.count("<") - html.count("</") > _FEW_TAGS
+    return LexborHTMLParser(_bounded(html) if many or len(max(html.split(">"), key=len)) > _LONGEST_TAG else html)
+
+
+def _bounded(html: str) -> str:
+    """The text without tags that nest too deep, and without what makes a tag too long."""
+    kept: list[str] = []
+    opened: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    start = position = depth = 0
+    while tag := _TAG.search(html, position):
+        position = tag.end()
+        if not tag[2]:
+            continue
+        name = tag[2].lower()
+        if position - tag.start() > _LONGEST_TAG:
+            kept += [html[start : tag.start()], _shortened(tag)]
+            start = position
+        if tag[1] and left_out[name]:
+            left_out[name] -= 1
+            kept.append(html[start : tag.start()])
+            start = position
+        elif tag[1]:
+            closed = min(opened[name], 1)
+            opened[name] -= closed
+            depth -= closed
+        elif name in _RAW:
+            end = re.compile(f"</{name}", re.IGNORECASE).search(html, position)
+            position = end.start() if end else len(html)
+        elif name not in _VOID and name not in _ENDED_BY_OTHERS and not ((opened["svg"] or opened["math"]) and tag[0].endswith("/>")):
+            if depth < _DEEPEST:
+                opened[name] += 1
+                depth += 1
+            else:
+                left_out[name] += 1
+                kept.append(html[start : tag.start()])
+                start = position
+    return "".join([*kept, html[start:]])
+
+
+def _shortened(tag: re.Match[str]) -> str:
+    short = _DATA_ADDRESS.sub("", tag[0])
+    return short if len(short) <= _LONGEST_TAG else f"<{tag[1]}{tag[2][:100]}>"
+
+
 def html_blocks(html: str, *, bare_text: bool = True) -> list[Block]:
     """The blocks of an HTML fragment.
 
@@ -53,7 +122,7 @@ def html_blocks(html: str, *, bare_text: bool = True) -> list[Block]:
         html: A fragment or a page; broken markup is repaired as a browser would.
         bare_text: Whether text that stands in no paragraph, heading or list counts.
     """
-    body = LexborHTMLParser(html).body
+    body = parse(html).body
     return node_blocks(body, bare_text=bare_text) if body else []
 
 

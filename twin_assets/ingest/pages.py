@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from twin_assets.ingest.html import DROPPED, WIDGETS, html_blocks, node_blocks
+from twin_assets.ingest.html import DROPPED, WIDGETS, html_blocks, node_blocks, parse
 from twin_assets.ingest.metadata import Metadata, outermost, read_metadata
 from twin_assets.ingest.posts import OWN_WORDS, Block, count_words
 from twin_assets.ingest.walls import Wall, wall_of
@@ -125,7 +125,7 @@ def extract(html: str, url: str | None = None) -> ExtractedPage:
         html: The page.
         url: Where it came from; the page's own canonical address wins.
     """
-    tree = LexborHTMLParser(html)
+    tree = parse(html)
     about = read_metadata(tree, url)
     platform = _platform(html, about, url)
     blocks = _platform_blocks(tree, platform, about)
@@ -135,7 +135,7 @@ def extract(html: str, url: str | None = None) -> ExtractedPage:
 
 def extract_generic(html: str, url: str | None = None) -> ExtractedPage:
     """Reads a page as if it were of no known platform."""
-    tree = LexborHTMLParser(html)
+    tree = parse(html)
     about = read_metadata(tree, url)
     return _page(tree, html, url, about, "web", generic_blocks(tree, html, about), generic=True)
 
@@ -176,7 +176,7 @@ def decode_html(content: bytes) -> str:
 
 def feed_link(content: bytes, url: str) -> str | None:
     """The feed that a page offers."""
-    link = LexborHTMLParser(decode_html(content)).css_first(
+    link = parse(decode_html(content)).css_first(
         "link[rel~=alternate][type='application/rss+xml'], link[rel~=alternate][type='application/atom+xml']"
     )
     href = link.attributes.get("href") if link else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 BlockType = Literal["paragraph", "heading", "list", "quote", "code", "table", "caption", "embed"]
@@ -23,6 +23,8 @@ _TRACKING = re.compile(
 _MEDIUM_ID = re.compile(r"(?:^|[-/])([0-9a-f]{10,12})$")
 _LINKEDIN_ID = re.compile(r"[-:](activity|ugcPost|share)[-:](\d{15,20})(?!\d)")
 _GLOBAL_KEY = re.compile(r"https?://|urn:|tag:|(substack:\d+|notion:[0-9a-f]{32})(#|$)")
+_PAGE_VARIANT = re.compile(r"/(index\.(html?|php)|amp)$", re.I)
+_SAME_HOST = {"twitter.com": "x.com", "mobile.twitter.com": "x.com"}
 _PATH_END = re.compile(r"[\s/]+$")
 _LONGEST_URL = 2000
 _LONGEST_NAME = 200
@@ -157,13 +159,17 @@ def canonical_url(url: str) -> str | None:
         return None
     if parts.scheme.lower() not in ("http", "https") or not host or any(letter.isspace() for letter in host):
         return None
-    query = urlencode([(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.match(k.lower())])
+    pairs = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.match(k.lower())]
+    query = urlencode(pairs, errors="replace")
     netloc = host if port in (None, 80, 443) else f"{host}:{port}"
     return urlunsplit((parts.scheme.lower(), netloc, _PATH_END.sub("", parts.path), query, ""))
 
 
 def post_key(url: str) -> str | None:
-    """The key of a post on the web: its canonical URL, or for Medium and LinkedIn, which have several per post, the platform's id."""
+    """The key of a post on the web, one for all spellings of its address: the platform's id, or the canonical URL.
+
+    Whether it is http or https, with ``www.`` or without, ``/index.html`` or ``/amp`` at the end, makes no other post.
+    """
     canonical = canonical_url(url)
     if canonical is None:
         return None
@@ -174,7 +180,11 @@ def post_key(url: str) -> str | None:
     found = _LINKEDIN_ID.search(unquote(parts.path))
     if found and (parts.hostname or "").endswith("linkedin.com"):
         return f"urn:li:{found[1]}:{found[2]}"
-    return canonical
+    host = _SAME_HOST.get(parts.netloc.removeprefix("www."), parts.netloc.removeprefix("www."))
+    public = "." in host and not host.rpartition(":")[0] and not host.replace(".", "").isdecimal()
+    path = quote(unquote(_PAGE_VARIANT.sub("", parts.path)), safe="/:@!$&'()*+,;=~", errors="replace")
+    query = urlencode(sorted(parse_qsl(parts.query, keep_blank_values=True)), errors="replace")
+    return urlunsplit(("https" if public else parts.scheme, host, path, query, ""))
 
 
 def parse_date(value: object) -> datetime | None:

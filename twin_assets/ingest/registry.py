@@ -46,6 +46,12 @@ def open_source(location: str, web: Web) -> Source:
     for platform in platforms("from_files"):
         if source := platform.from_files(files):
             return source
+    zips = [name for name in files.names if name.lower().endswith(".zip")]
+    if zips:
+        raise SourceError(
+            f"{location} holds ZIPs ({', '.join(zips[:3])}{', ...' if len(zips) > 3 else ''}) and nothing else that can be read. Add each ZIP "
+            "as a source of its own: `twin add NAME --source` with its path."
+        )
     raise SourceError(
         f"Nothing in {location} is a text or an export that is known. Name the export's ZIP or the folder that it was unpacked to, each "
         "export as a source of its own, or a Markdown, HTML, PDF, DOCX or text file; see docs/sources."

@@ -57,6 +57,15 @@ def sample_table(database: Database, author: str) -> str:
     return markdown_table(("date", "platform", "kind", "words", "title"), rows)
 
 
+def kept(database: Database, author: str) -> tuple[int, int]:
+    """Living posts of an author that are learned from, and their words."""
+    columns = raw_posts.c
+    living = (columns.author == author, columns.state == "kept", columns.deleted_at.is_(None), columns.work == columns.id)
+    with database.begin() as connection:
+        documents, words = connection.execute(select(func.count(), func.coalesce(func.sum(columns.words), 0)).where(*living)).one()
+    return int(documents), int(words)
+
+
 def state_counts(database: Database, author: str | None) -> dict[str, dict[str, int]]:
     """Living posts per author and state; of all authors when None."""
     columns = raw_posts.c

@@ -1,9 +1,11 @@
 """The sensor that notices new writing."""
 
+import json
 from datetime import UTC, datetime
 
 import dagster as dg
 
+from twin_assets.ingest.assets import DUE
 from twin_assets.ingest.fingerprint import fingerprint
 from twin_assets.ingest.watch import Memory, look
 from twin_assets.partitions import authors
@@ -28,8 +30,8 @@ def source_changes(context: dg.SensorEvaluationContext, platform: PlatformResour
         run_requests=[
             # No run key: Dagster skips a key that ever ran, also for sources that came back to an earlier state. The cursor, which is
             # stored together with the requests, keeps a change from being requested twice.
-            dg.RunRequest(partition_key=author, asset_selection=[_ASSET])
-            for author in found
+            dg.RunRequest(partition_key=author, asset_selection=[_ASSET], tags={DUE: json.dumps([*change.added, *change.changed])})
+            for author, change in found.items()
             if sources[author]
         ],
         dynamic_partitions_requests=[authors.build_add_request(missing)] if missing else [],

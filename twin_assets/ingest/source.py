@@ -104,5 +104,5 @@ class Address:
         return not parts.query and (not last or last in FOLDERS or bool(_FRONT_PAGE.match(last)))
 
     def page(self) -> Response:
-        """What the address answers with; asked for once, however many platforms look at it."""
-        return self.web.get(self.url)
+        """What the address answers with; asked for once in a read, however many platforms look at it."""
+        return self.web.get(self.url, listing=True)

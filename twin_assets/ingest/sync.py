@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 _COMPARED = ("source", "origin", "platform", "kind", "state", "reason", "url", "canonical_url", "byline", "edited_at", "content_hash")
 _CERTAIN_AFTER = timedelta(days=1)
 _MOST_ASKED = 50
+_WEIGHT = {"deleted": 3, "excluded": 2, "kept": 1}
 _BATCH = 200
 
 
@@ -48,6 +49,11 @@ class SyncReport:
     def total(self) -> int:
         """Rows and files read."""
         return sum(self.by_state.values())
+
+    def __str__(self) -> str:
+        what = {"new": self.inserted, "changed": self.updated, "deleted": self.deleted, "missing": self.missing}
+        done = ", ".join(f"{count} {name}" for name, count in what.items() if count) or "nothing new"
+        return f"{self.total} read, {self.by_state.get('kept', 0)} to learn from, {done}"
 
 
 def sync_source(database: Database, author: str, source: Source, rules: Rules | None = None, web: Web | None = None) -> SyncReport:
@@ -185,7 +191,12 @@ def _miss(connection: Connection, gone: Iterable[UUID], known: Mapping[UUID, Map
 
 
 def _read_before(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    return row["state"] == "unreadable" and known["deleted_at"] is None and known["state"] not in ("unreadable", "empty")
+    """Whether more was read before than now: an error never takes a text's place, and a teaser never that of the whole."""
+    if known["deleted_at"] is not None:
+        return False
+    return (row["state"] == "unreadable" and known["state"] not in ("unreadable", "empty")) or (
+        row["state"] == "partial" and known["state"] == "kept"
+    )
 
 
 def raw_version(database: Database, author: str) -> str:
@@ -265,10 +276,13 @@ def _known(connection: Connection, author: str) -> dict[UUID, Mapping[str, Any]]
 
 
 def _belongs_elsewhere(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Whether the post stays with the other source that holds it: the kept one counts, but a deletion counts more, wherever it is seen."""
-    if known["source"] == row["source"] or known["deleted_at"] is not None or row["state"] == "deleted" != known["state"]:
+    """Whether the post stays with the other source that holds it.
+
+    What is kept counts more than a teaser; what its owner set aside or deleted, wherever that is seen, still more.
+    """
+    if known["source"] == row["source"] or known["deleted_at"] is not None:
         return False
-    return known["state"] in ("kept", "deleted") or row["state"] != "kept"
+    return _WEIGHT.get(known["state"], 0) >= _WEIGHT.get(row["state"], 0)
 
 
 def _differs(known: Mapping[str, Any], row: Mapping[str, Any]) -> bool:

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -31,6 +33,7 @@ _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524
 _LOGIN_PATHS = ("/authwall", "/checkpoint", "/login", "/signin", "/sign-in", "/uas/login", "/m/signin", "/account/login", "/accounts/login")
 _KEPT_HEADERS = frozenset({"content-type", "etag", "last-modified", "link", "x-wp-total", "x-wp-totalpages"})
 _LOG_EVERY = 25
+_LONGEST_CRAWL_DELAY = 30.0
 _TRUSTED_FOR = timedelta(days=30)
 
 _last_request: dict[str, float] = {}  # by host, for all crawls of this process
@@ -42,7 +45,7 @@ class Limits:
     """How much is taken, how fast, and when to give up."""
 
     pause: float = 1.0
-    """Seconds between two requests to one host; one's own machine is not spared."""
+    """Seconds between two requests to one host; one's own machine is not made to wait."""
     page_seconds: float = 60.0
     page_bytes: int = 32 * 1024 * 1024
     total_seconds: float = 4 * 3600.0
@@ -155,6 +158,9 @@ class Web:
         self._transport = transport
         self._began = time.monotonic()
         self._robots: dict[str, Protego | None] = {}
+        self._delays: dict[str, float] = {}  # by host, as their robots.txt ask for
+        self._fetched: set[str] = set()
+        self._private: dict[str, set[bool]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: httpx.AsyncClient | None = None
 
@@ -181,6 +187,7 @@ class Web:
         immutable: bool = False,
         changed: datetime | None = None,
         keep: bool = True,
+        listing: bool = False,
     ) -> Response:
         """Reads an address, or what is stored of it in this crawl.
 
@@ -193,12 +200,15 @@ class Web:
             changed: When the content changed last, where a sitemap or a list says so: what was stored after that is not asked for again,
                 for a month, since not every site is right about it.
             keep: Whether the answer is kept; one that can hold what others wrote in private is not.
+            listing: Whether it lists what there is: then a crawl that is gone on with asks again, whether it changed, so that nothing new
+                is overlooked.
 
         Raises:
             FetchError: When there is no readable answer; its ``outcome`` says why.
         """
         stored = self.pages.load(url)
-        if stored is not None and (immutable or stored.fetched_at >= self.since or self._unchanged(stored, changed)):
+        current = stored is not None and stored.fetched_at >= self.since and (not listing or url in self._fetched)
+        if stored is not None and (immutable or current or self._unchanged(stored, changed)):
             return replace(stored, stored=True)
         asked = dict(headers or {})
         if stored is not None:
@@ -210,8 +220,7 @@ class Web:
         if response.status == 304 and stored is not None:
             response = replace(stored, fetched_at=response.fetched_at, stored=True)
         if keep:
-            kept = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
-            self.pages.save(url, replace(response, headers=kept, stored=False))
+            self._save(url, response)
         return response
 
     def post(self, url: str, body: object, *, headers: Mapping[str, str] | None = None) -> Response:
@@ -226,7 +235,7 @@ class Web:
         if stored is not None and stored.fetched_at >= self.since:
             return replace(stored, stored=True)
         response = self._patiently("POST", url, {"Content-Type": "application/json", **(headers or {})}, sent.encode(), robots=False)
-        self.pages.save(key, response)
+        self._save(key, response)
         return response
 
     def status(self, url: str) -> int:
@@ -241,6 +250,29 @@ class Web:
             if error.status is None or error.status in _RETRIED:
                 raise
             return error.status
+
+    def same_network(self, owner_url: str, found_url: str) -> bool:
+        """Whether an address that a site names may be asked, given the one that its owner named.
+
+        What is on the web must not lead into a private network or to this machine. What its owner named there may lead on within.
+        A name that does not resolve is left to the request itself.
+        """
+        try:
+            (_, owner, _), (_, found, _) = _origin(owner_url), _origin(found_url)
+        except (ValueError, httpx.InvalidURL):
+            return False
+        return owner == found or True not in self._networks(found) or self._networks(owner) == {True}
+
+    def _networks(self, host: str) -> set[bool]:
+        """For each address of a host whether it is private; a transport that was handed in resolves names itself."""
+        if host not in self._private:
+            self._private[host] = _networks(host, 0 if self._transport is None else socket.AI_NUMERICHOST)
+        return self._private[host]
+
+    def _save(self, key: str, response: Response) -> None:
+        kept = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
+        self.pages.save(key, replace(response, headers=kept, stored=False))
+        self._fetched.add(key)
 
     def _unchanged(self, stored: Response, changed: datetime | None) -> bool:
         return changed is not None and changed < stored.fetched_at and self.since - stored.fetched_at < _TRUSTED_FOR
@@ -271,12 +303,18 @@ class Web:
             if response.status not in (301, 302, 303, 307, 308) or not target:
                 return _checked(response)
             seen.add(address)
-            address, before = urljoin(address, target), address
+            try:
+                address, before = urljoin(address, target), address
+                secrets_go_along = _keeps_secrets(before, address)
+            except (ValueError, httpx.InvalidURL) as error:
+                raise FetchError(f"{url} leads to something that is no web address: {target[:200]}.", "refused") from error
             if urlsplit(address).path.rstrip("/").lower().endswith(_LOGIN_PATHS) and not urlsplit(url).path.lower().endswith(_LOGIN_PATHS):
                 raise FetchError(f"{url} asks for a login. Use the platform's export, or a session of your own browser.", "needs_login")
             if address in seen or len(seen) > _MAX_REDIRECTS:
                 raise FetchError(f"{url} leads in circles: {address}. Check the address in a browser.", "refused")
-            if urlsplit(address).hostname != urlsplit(before).hostname:  # secrets stay with the host that they were given for
+            if not self.same_network(url, address):
+                raise FetchError(f"{url} leads into a private network, to {address}. It was not followed.", "refused")
+            if not secrets_go_along:
                 headers = {name: value for name, value in headers.items() if name.lower() not in ("authorization", "cookie")}
             if response.status == 303:
                 method, body = "GET", None
@@ -306,7 +344,10 @@ class Web:
 
     async def _exchange(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Response:
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=20.0, headers={"User-Agent": self._agent}, transport=self._transport)
+            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # only those that a caller sends, and only where it sends them
+            self._client = httpx.AsyncClient(
+                timeout=20.0, headers={"User-Agent": self._agent}, cookies=no_cookies, transport=self._transport
+            )
         async with asyncio.timeout(self.limits.page_seconds):  # of the whole exchange: a server may send a byte a second for ever
             async with self._client.stream(method, url, headers=headers, content=body) as response:
                 content = bytearray()
@@ -343,8 +384,10 @@ class Web:
             )
 
     def _wait_for_turn(self, host: str, pause: float) -> None:
-        if is_local(host):
+        asked_for = self._delays.get(host, 0.0)
+        if is_local(host) and not asked_for:
             return
+        pause = asked_for if is_local(host) else max(pause, asked_for)
         with _last_request_lock:
             turn = max(time.monotonic(), _last_request.get(host, float("-inf")) + pause)
             _last_request[host] = turn
@@ -355,7 +398,9 @@ class Web:
         parts = urlsplit(url)
         site = f"{parts.scheme}://{parts.netloc}"
         if site not in self._robots:
-            self._robots[site] = self._read_robots(site)
+            self._robots[site] = rules = self._read_robots(site)
+            if rules is not None and parts.hostname and (delay := rules.crawl_delay(AGENT)):
+                self._delays[parts.hostname] = min(delay, _LONGEST_CRAWL_DELAY)
         rules = self._robots[site]
         if rules is not None and not rules.can_fetch(url, AGENT):
             raise FetchError(
@@ -395,6 +440,32 @@ def is_local(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port, which is None where it is the scheme's own; as httpx reads them, since it is what asks."""
+    found = httpx.URL(url)
+    if not urlsplit(url).hostname:
+        raise httpx.InvalidURL(f"{url} names no host")
+    return found.scheme, found.raw_host.decode("ascii"), found.port
+
+
+def _keeps_secrets(before: str, after: str) -> bool:
+    """Whether secrets that were given for an address may go along to another: to its own origin, or from HTTP to its HTTPS."""
+    old, new = _origin(before), _origin(after)
+    return old == new or ((old[0], *new) == ("http", "https", old[1], None) and old[2] is None)
+
+
+def _networks(host: str, flags: int) -> set[bool]:
+    name = host.rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return {True}
+    try:
+        found = {ip_address(address[0]) for *_, address in socket.getaddrinfo(host, None, flags=flags)}
+    except (OSError, ValueError):
+        return set()
+    plain = {ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip for ip in found}
+    return {not ip.is_global or ip.is_multicast for ip in plain}
 
 
 def _checked(response: Response) -> Response:

@@ -112,32 +112,40 @@ class Registry:
         if name not in known:
             raise TwinError(f"No author {name!r}. Known: {', '.join(known) or 'none'}. Add one with `twin add {name} --source PATH`.")
 
-    def add_names(self, author: str, names: Sequence[str]) -> None:
-        """Adds names and handles that the author publishes under."""
+    def change_names(self, author: str, added: Sequence[str] = (), removed: Sequence[str] = ()) -> None:
+        """Adds and takes away names and handles that the author publishes under.
+
+        Raises:
+            TwinError: When a name to take away is not there.
+        """
         columns = tables.authors.c
         with self.database.begin() as connection:
             known = connection.scalar(select(columns.names).where(columns.name == author).with_for_update()) or []
-            merged = [*known, *(name for name in dict.fromkeys(names) if name not in known)]
-            connection.execute(update(tables.authors).where(columns.name == author).values(names=merged))
+            if unknown := [name for name in removed if name not in known]:
+                raise TwinError(f"{author} has no name {unknown[0]!r}. Known: {', '.join(known) or 'none'}.")
+            names = [name for name in dict.fromkeys([*known, *added]) if name not in removed]
+            connection.execute(update(tables.authors).where(columns.name == author).values(names=names))
 
     def names(self, author: str) -> tuple[str, ...]:
         """Names and handles that the author publishes under."""
         with self.database.begin() as connection:
             return tuple(connection.scalar(select(tables.authors.c.names).where(tables.authors.c.name == author)) or ())
 
-    def add_source(
-        self, author: str, location: str, *, until: datetime | None = None, ai_assisted: bool | None = None, schedule: str | None = None
-    ) -> bool:
-        """Adds a source to an author; of one that is known already, what is given is changed.
+    def add_source(self, author: str, location: str, **said: Any) -> bool:
+        """Adds a source to an author; of one that is known already, what is said is changed.
+
+        Args:
+            author: Whose source it is.
+            location: A path or a URL.
+            said: Fields of ``SourceConfig``: ``until``, ``ai_assisted``, ``schedule``. What is left out stays.
 
         Returns:
             False when it was known already.
         """
-        given = {"until": until, "ai_assisted": ai_assisted, "schedule": schedule}
-        given = {name: value for name, value in given.items() if value is not None}
-        statement = insert(tables.sources).values(author=author, location=location, **given)
+        said = {name: value for name, value in said.items() if name != "ai_assisted" or value is not None}
+        statement = insert(tables.sources).values(author=author, location=location, **said)
         keys = [tables.sources.c.author, tables.sources.c.location]
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=given) if given else statement.on_conflict_do_nothing()
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=said) if said else statement.on_conflict_do_nothing()
         with self.database.begin() as connection:
             known = connection.scalar(select(func.count()).where(keys[0] == author, keys[1] == location))
             connection.execute(statement)

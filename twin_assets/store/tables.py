@@ -102,6 +102,13 @@ reads = Table(
     Column("outcome", Text, nullable=False, comment="ok, or why not: needs_login, challenge, gone, timeout, truncated, ..."),
     Column("detail", Text, nullable=False, comment="The outcome in words, for a person."),
     Column("requests", Integer, nullable=False, server_default=text("0")),
+    Column(
+        "reader",
+        Text,
+        nullable=False,
+        server_default=text("''"),
+        comment="What read it when it last could be read: a source that turns into another kind of thing is a broken one.",
+    ),
     schema="ingest",
     comment="How the last read of each source ended.",
 )

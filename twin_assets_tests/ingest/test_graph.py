@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from twin_assets.ingest.assets import raw_posts
+from twin_assets.ingest.assets import DUE, raw_posts
 from twin_assets.ingest.checks import every_source_read, mostly_unreadable, own_posts_present, without_own_posts
 from twin_assets.ingest.sensors import source_changes
 from twin_assets.partitions import authors
@@ -53,7 +54,8 @@ def test_a_new_file_flows_into_the_asset(database: Database, tmp_path: Path) -> 
         assert isinstance(again, dg.SensorResult) and not again.run_requests
         (tmp_path / "b.md").write_text("# B\n\nMore words.")
         fresh = source_changes(dg.build_sensor_context(instance=instance, cursor=asked.cursor, resources=resources))
-        assert isinstance(fresh, dg.SensorResult) and len(fresh.run_requests or []) == 1
+        assert isinstance(fresh, dg.SensorResult) and fresh.run_requests
+        assert [request.tags[DUE] for request in fresh.run_requests] == [json.dumps([str(tmp_path)])]
         assert not fresh.dynamic_partitions_requests
         (tmp_path / "b.md").unlink()
         back = source_changes(dg.build_sensor_context(instance=instance, cursor=fresh.cursor, resources=resources))
@@ -92,3 +94,23 @@ def test_the_checks_of_an_author_look_at_no_other(database: Database, tmp_path: 
                 resources={"platform": Platform()},
             )
             assert {check.passed for check in run.get_asset_check_evaluations()} == passed
+
+
+def test_a_source_that_is_not_due_is_not_read(database: Database, tmp_path: Path) -> None:
+    registry = Registry(database)
+    registry.add_author("jane")
+    for name in ("due", "later"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.md").write_text(f"# {name}\n\nSome words of Jane.")
+        registry.add_source("jane", str(tmp_path / name))
+
+    class Platform(PlatformResource):
+        def database(self) -> Database:
+            return database
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(authors.name or "", ["jane"])
+        tags = {DUE: json.dumps([str(tmp_path / "due")])}
+        run = dg.materialize([raw_posts], instance=instance, partition_key="jane", resources={"platform": Platform()}, tags=tags)
+        metadata = run.asset_materializations_for_node("ingest__raw_posts")[0].metadata
+    assert (metadata["documents"].value, metadata["rows_and_files"].value) == (1, 1)

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
-from twin_assets.ingest.html import html_blocks, node_blocks
+from twin_assets.ingest.html import html_blocks, node_blocks, parse
 from twin_assets.ingest.posts import Block
 
 
@@ -118,3 +118,58 @@ def test_alternative_text_is_left_out_where_only_a_reader_of_the_page_counts() -
 def test_a_pullquote_says_once_more_what_the_text_says() -> None:
     found = html_blocks('<p>My words.</p><div class="pullquote"><p>My words.</p></div><p class="graf graf--pullquote">My words.</p>')
     assert [block.type for block in found] == ["paragraph", "quote", "quote"]
+
+
+def deepest(html: str) -> int:
+    """How deep the tree of a text is, without a call for each of its levels."""
+    node, depth = parse(html).body, 0
+    while node is not None:
+        node, depth = next(iter(node.iter()), None), depth + 1
+    return depth
+
+
+@pytest.mark.parametrize("nested", ["<div>", "<div></b>", "<div></i></x>", "<DIV x='</div>'>", "<b x=1>", "<div/>", "<x-y>"])
+def test_nesting_by_the_thousand_is_cut(nested: str) -> None:
+    assert 500 < deepest(nested * 160_000) < 2_100
+
+
+def test_words_before_in_and_after_the_depth_are_kept() -> None:
+    html = "<p>Mine.</p>" + "<div>" * 160_000 + "deep" + "</div>" * 160_000 + "<p>More.</p>"
+    assert texts(html) == [("paragraph", "Mine."), ("paragraph", "deep"), ("paragraph", "More.")]
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        "<p>Word.",
+        "<p>Wo<br>rd.</p><img src=a><hr>",
+        "<ul><li>Word.<li>Word.</ul>",
+        "<svg><path d=x /><g><use/></g></svg><p>Word.</p>",
+        "<!-- <div> --><p>Word.</p>",
+        "<script>'<div><b>'</script><p>Word.</p>",
+        "<div title='<div><div>'><p>Word.</p></div>",
+        "<table><tr><td>Word.<td>Word.</table>",
+    ],
+)
+def test_many_tags_that_do_not_nest_are_all_read(many: str) -> None:
+    last = texts(many * 16_000 + "<p>The last.</p>")[-1]
+    assert last == ("paragraph", "The last.")
+
+
+def test_a_tag_of_many_attributes_loses_them() -> None:
+    tag = "<p " + " ".join(f"a{n}" for n in range(50_000)) + ">"
+    paragraph = parse(f"{tag}Mine.</p><p id=b>More.</p>").css("p")
+    assert [(node.text(), len(node.attributes)) for node in paragraph] == [("Mine.", 0), ("More.", 1)]
+    quoted = parse(tag.replace("<p ", "<p t='>' ") + "Mine.</p>").css_first("p")
+    assert quoted is not None
+    assert (quoted.text(), len(quoted.attributes)) == ("Mine.", 0)
+
+
+def test_a_picture_written_into_a_page_keeps_its_description() -> None:
+    html = f'<p>Mine.</p><img src="data:image/png;base64,{"A" * 200_000}" alt="A loaf"><p>{"More. " * 20_000}</p>'
+    assert [block.text[:6] for block in html_blocks(html)] == ["Mine.", "A loaf", "More. "]
+
+
+def test_long_scripts_are_left_as_they_are() -> None:
+    data = '{"a": "<b\\u003e' + "x" * 100_000 + '"}'
+    assert parse(f"<script type=application/ld+json>{data}</script>").css("script")[0].text() == data

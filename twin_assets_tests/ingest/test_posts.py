@@ -57,11 +57,26 @@ def test_medium_has_one_key_for_all_addresses_of_a_post() -> None:
     assert post_key("https://example.com/a-1410b0b5446d") == "https://example.com/a-1410b0b5446d"
 
 
-@given(st.text())
+def test_spellings_of_one_address_are_one_key() -> None:
+    spellings = [
+        "https://example.com/a%20b?y=2&x=1",
+        "http://www.example.com/a b/?x=1&y=2&utm_source=z",
+        "https://example.com/a%20b/index.html?x=1&y=2#top",
+        "https://EXAMPLE.com:443/a b/amp/?x=1&y=2",
+    ]
+    assert {post_key(url) for url in spellings} == {"https://example.com/a%20b?x=1&y=2"}
+    assert post_key("https://twitter.com/me/status/1") == post_key("https://x.com/me/status/1")
+    assert post_key("http://127.0.0.1:8000/a") == "http://127.0.0.1:8000/a"
+    assert post_key("https://example.com/a") != post_key("https://example.com/b")
+
+
+@given(st.text() | st.text(alphabet=st.characters(categories=["Cs", "Po", "Ll"])))
 def test_canonical_url_never_raises_and_is_stable(text: str) -> None:
     for candidate in (text, f"https://{text}", f"https://example.com/{text}"):
         url = canonical_url(candidate)
         assert url is None or canonical_url(url) == url
+        key = post_key(candidate)
+        assert (key is None) == (url is None)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +162,27 @@ def test_named_authors_are_told_from_guests_and_co_authors() -> None:
     assert [post.state for post in marked] == ["kept", "kept", "foreign", "foreign", "kept"]
     assert marked[2].reason == "written by Guest, not by Jane Doe"
     assert marked[3].reason == "written together with Guest"
+
+
+def test_a_single_name_among_unsigned_posts_is_a_guests() -> None:
+    posts = [replace(POST, key=str(n)) for n in range(3)]
+    marked = mark_foreign([*posts, replace(POST, key="guest", bylines=("Bob Guest",))])
+    assert [post.state for post in marked] == ["kept"] * 3 + ["foreign"]
+
+
+def test_the_registered_name_tells_whose_a_byline_is() -> None:
+    posts = [replace(POST, key=name, bylines=(name,)) for name in ("Bob Guest", "Jane Doe")]
+    assert [post.state for post in mark_foreign(posts, (), "jane-doe")] == ["foreign", "kept"]
+    unknown = mark_foreign(posts, (), "jd")
+    assert {post.state for post in unknown} == {"foreign"}, "nobody is taken for the author by the order of posts"
+    assert "--known-as" in unknown[0].reason
+
+
+def test_what_was_edited_after_the_cut_off_is_not_learned_from() -> None:
+    year = {year: datetime(year, 1, 1, tzinfo=UTC) for year in (2019, 2023, 2025)}
+    source = Fixed([replace(POST, published_at=year[2019], edited_at=year[2025])])
+    (edited,) = collect(source, Rules(until=year[2023]))
+    assert (edited.state, "edited" in edited.reason) == ("excluded", True)
 
 
 def test_the_owner_draws_the_line() -> None:

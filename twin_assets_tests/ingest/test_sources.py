@@ -233,3 +233,9 @@ def test_inspect_accounts_for_every_row_and_file(test_data: Path, settings: Sett
     assert til.total == len(til.items) == sum(path.is_file() for path in folder.rglob("*"))
     assert (til.states["kept"], til.states["empty"]) == (577, 3)
     assert all(item.title for item in til.items if item.state == "kept")
+
+
+def test_a_folder_of_zips_says_to_add_them_one_by_one(tmp_path: Path) -> None:
+    write(tmp_path, {"medium-export.zip": b"x", "linkedin.ZIP": b"x", "photo.jpg": b"x"})
+    with pytest.raises(SourceError, match=r"holds ZIPs \(linkedin\.ZIP, medium-export\.zip\).*Add each ZIP"):
+        open_source(str(tmp_path), Web())

@@ -260,6 +260,25 @@ def test_what_cannot_be_read_today_stays_as_it_was(database: Database) -> None:
     assert rows(database) == before
 
 
+def test_a_teaser_never_takes_the_place_of_the_whole(database: Database) -> None:
+    sync_source(database, "jane", Fixed("x", POSTS))
+    before = rows(database)
+    teaser = replace(post("a", "Some"), state="partial", reason="behind a paywall")
+    assert sync_source(database, "jane", Fixed("x", [teaser, *POSTS[1:]])).retained == 1
+    assert rows(database) == before
+
+
+def test_what_the_owner_set_aside_comes_in_by_no_other_route(database: Database) -> None:
+    text = post("https://me.example/a")
+    aside = replace(text, state="excluded", reason="written with help")
+    for first, second in ((text, aside), (aside, text)):
+        sync_source(database, "jane", Fixed("one", [first]))
+        sync_source(database, "jane", Fixed("two", [second]))
+        sync_source(database, "jane", Fixed("one", [first]))
+        assert {row["state"] for row in rows(database).values()} == {"excluded"}
+        retire_sources(database, "jane", [])
+
+
 def test_an_edit_is_a_revision(database: Database) -> None:
     sync_source(database, "jane", Fixed("x", POSTS))
     sync_source(database, "jane", Fixed("x", [post("a", "New words."), *POSTS[1:]]))

@@ -192,3 +192,145 @@ def test_a_robots_txt_that_is_down_is_waited_for(site: Site, web: Web) -> None:
         web.get(f"{site.url}/post")
     assert caught.value.outcome == "server_error" and site.requests["/post"] == 0
     assert web.get(f"{site.url}/post", robots=False).content == PAGE
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ("https://a.example/", "https://a.example/2", True),
+        ("https://a.example/", "https://a.example:443/2", True),
+        ("http://a.example/", "https://a.example/", True),
+        ("https://a.example/", "http://a.example/", False),
+        ("https://a.example/", "https://a.example:8443/", False),
+        ("http://a.example:8080/", "https://a.example/", False),
+        ("https://a.example/", "https://b.a.example/", False),
+    ],
+)
+def test_secrets_stay_with_their_origin(before: str, after: str, kept: bool) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(("authorization" in request.headers, "cookie" in request.headers))
+        return httpx.Response(302, headers={"location": after}) if len(seen) == 1 else httpx.Response(200)
+
+    with Web(Limits(pause=0), transport=httpx.MockTransport(handle)) as web:
+        web.get(before, headers={"Authorization": "Bearer s", "Cookie": "sid=1"}, robots=False)
+    assert seen == [(True, True), (kept, kept)]
+
+
+def test_cookies_that_sites_set_are_neither_sent_nor_stored() -> None:
+    sent: list[str | None] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("cookie"))
+        return httpx.Response(200, json={}, headers={"set-cookie": "sid=secret; Domain=example.com; Path=/", "etag": "1"})
+
+    pages = MemoryPages()
+    with Web(Limits(pause=0), pages, transport=httpx.MockTransport(handle)) as web:
+        web.get("https://a.example.com/", robots=False)
+        web.get("https://b.example.com/", robots=False, headers={"Cookie": "own=1"})
+        web.post("https://a.example.com/", {})
+    assert sent == [None, "own=1", None]
+    stored = pages.load("https://a.example.com/#{}")
+    assert stored is not None and "set-cookie" not in stored.headers and stored.headers["etag"] == "1"
+
+
+PRIVATE = [
+    "http://127.0.0.1/",
+    "http://127.1/",
+    "http://2130706433/",
+    "http://localhost:5432/",
+    "http://x.localhost/",
+    "http://10.0.0.1/",
+    "http://192.168.1.1/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://0.0.0.0/",
+    "http://240.0.0.1/",
+    "http://[::1]/",
+    "http://[fe80::1]/",
+    "http://[fd00::1]/",
+    "http://[::ffff:10.0.0.1]/",
+]
+
+
+@pytest.mark.parametrize("private", PRIVATE)
+def test_the_web_does_not_lead_into_a_private_network(private: str) -> None:
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(302, headers={"location": private})
+
+    with Web(Limits(pause=0), transport=httpx.MockTransport(handle)) as web:
+        with pytest.raises(FetchError, match="private network") as caught:
+            web.get("https://a.example/", robots=False)
+        assert not web.same_network("https://a.example/", private)
+        assert web.same_network("http://192.168.1.5/", private), "what its owner named there may lead on within"
+    assert (caught.value.outcome, asked) == ("refused", ["https://a.example/"])
+
+
+def test_names_are_resolved_to_tell_a_private_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {
+        "public.example": ["93.184.216.34"],
+        "inner.example": ["10.0.0.7"],
+        "intranet": ["10.0.0.8"],
+        "both.example": ["93.184.216.34", "10.0.0.9"],
+    }
+
+    def resolve(host: str, port: object, *, flags: int = 0) -> list[tuple[object, ...]]:
+        if host not in names:
+            raise socket.gaierror
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in names[host]]
+
+    monkeypatch.setattr(module.socket, "getaddrinfo", resolve)
+    web = Web()
+    assert not web.same_network("https://public.example/", "https://inner.example/")
+    assert not web.same_network("https://public.example/", "https://both.example/")
+    assert not web.same_network("https://both.example/", "https://inner.example/")
+    assert not web.same_network("https://public.example/", "http://[")
+    assert web.same_network("https://intranet/", "https://inner.example/")
+    assert web.same_network("https://intranet/", "https://public.example/")
+    assert web.same_network("https://public.example/", "https://unknown.example/")
+
+
+def test_a_redirect_to_nothing_like_an_address_is_refused(site: Site, web: Web) -> None:
+    for target in ("//[", "mailto:jane@x.example"):
+        site.routes["/odd"] = Answer(status=302, headers={"Location": target})
+        with pytest.raises(FetchError) as caught:
+            web.get(f"{site.url}/odd")
+        assert caught.value.outcome == "refused" and "no web address" in str(caught.value)
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("86400", 30.0), ("0.5", 2.0), ("nan", 2.0)])
+def test_a_crawl_delay_is_kept_within_reason(monkeypatch: pytest.MonkeyPatch, asked: str, waited: float) -> None:
+    monkeypatch.setattr(module, "_last_request", {})
+    waits: list[float] = []
+    robots = f"User-agent: *\nCrawl-delay: {asked}\n"
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text=robots if request.url.path == "/robots.txt" else "x"))
+    with Web(Limits(pause=2.0), sleep=waits.append, transport=transport) as web:
+        web.get("https://a.example/1")
+    assert len(waits) == 1 and waited - 0.5 < waits[0] <= waited
+
+
+def test_ones_own_machine_waits_only_when_its_robots_txt_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_last_request", {})
+    for delay in ("", "Crawl-delay: 3"):
+        site.routes["/robots.txt"] = Answer(f"User-agent: *\n{delay}\n".encode(), "text/plain")
+        waits: list[float] = []
+        with Web(Limits(pause=2.0), sleep=waits.append) as web:
+            web.get(f"{site.url}/post")
+            web.get(f"{site.url}/feed")
+        assert [round(wait) for wait in waits] == ([3] if delay else [])
+
+
+def test_a_listing_is_asked_again_by_a_crawl_that_is_gone_on_with(site: Site) -> None:
+    pages = MemoryPages()
+    with Web(FAST, pages) as broken_off:
+        broken_off.get(f"{site.url}/post", listing=True)
+        assert broken_off.get(f"{site.url}/post", listing=True).stored
+    assert site.requests["/post"] == 1
+    with Web(FAST, pages, since=broken_off.since) as resumed:
+        assert resumed.get(f"{site.url}/post").stored and site.requests["/post"] == 1
+        assert [resumed.get(f"{site.url}/post", listing=True).content for _ in range(2)] == [PAGE, PAGE]
+    assert site.requests["/post"] == 2
+    assert site.headers[-1]["if-none-match"] == '"1"'

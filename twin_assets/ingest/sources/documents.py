@@ -39,7 +39,18 @@ _ABOUT = re.compile(
     r"([._-].*)?$",
     re.IGNORECASE,
 )
-_PRIVATE_FOLDERS = frozenset({"messages", "message", "inbox", "mail", "chats", "chat", "contacts", "logins", "sessions", "ips", "payments"})
+_PRIVATE = re.compile(
+    r"((your|my|all) )?("
+    r"messages?|direct messages?( group)?|dms?|inbox|outbox|mail|e?mails?|e?mail (list|addresse?s?)|chats?|invitations|contacts?|phone ?numbers?"
+    r"|connections?|friends|friends and followers|followers?|following|(users|pubs|topics) following|subscribers?|subscriptions?"
+    r"|lists?|blocks?|blocked .*|mutes?|likes?|claps?|highlights?|bookmarks?|saved items|interests?|profile|account|registration"
+    r"|devices?|logins?|logged|security( and login)?|security challenges|sessions?|ips?|ip (addresse?s|audit)|passwords?"
+    r"|payments?|billing|charges|tippings|purchases|receipts|orders|invoices|earnings|partner program|membership"
+    r"|ads?|advertisers?|ads? (targeting|engagements|impressions)|ads clicked|personalization"
+    r"|(web|browser|browsing|location|watch) history|search(es)?|search ?(queries|history)|saved search|locations?"
+    r")( (information|info|data|history|activity|settings|list))*"
+)
+"""Names that exports of Medium, LinkedIn, Facebook, Google, Substack and X give to what is private or not writing."""
 _COMMENTS = re.compile(r"-comments\.html?$", re.IGNORECASE)
 
 
@@ -116,8 +127,10 @@ def _set_aside(name: str, files: Files) -> str:
     path = PurePosixPath(name)
     if len(files.names) == 1:
         return ""
-    if _PRIVATE_FOLDERS.intersection(part.lower() for part in path.parts[:-1]):
+    if any(map(_is_private, path.parts[:-1])):
         return "in a folder of private things; it was not opened"
+    if _is_private(path.stem):
+        return "its name is one that exports give to private things; it was not opened. If you wrote it, rename it"
     if "Takeout" in path.parts and "Drive" not in path.parts:
         return "of a Takeout only what lies in Drive is read; it was not opened"
     if _COMMENTS.search(name):
@@ -125,6 +138,11 @@ def _set_aside(name: str, files: Files) -> str:
     if path.name.startswith(("~$", "._")) or _ABOUT.match(path.name):
         return "not a text of an author but about the folder; it was not opened"
     return ""
+
+
+def _is_private(name: str) -> bool:
+    """Whether a folder or a file without its suffix is called like that, as ``Location History`` or ``bookmarks-0001``."""
+    return bool(_PRIVATE.fullmatch(re.sub(r"[\W\d_]+", " ", name).strip().lower()))
 
 
 def _holds_google_doc(files: Files) -> bool:

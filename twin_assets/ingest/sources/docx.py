@@ -8,7 +8,7 @@ from xml.parsers.expat import ExpatError
 
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import Archive, UnreadableTextError
-from twin_assets.ingest.html import node_blocks
+from twin_assets.ingest.html import node_blocks, parse
 from twin_assets.ingest.posts import Block, parse_date
 from twin_assets.ingest.texts import Text, persons, sane_title
 
@@ -108,9 +108,7 @@ def _html(parts: dict[str, bytes]) -> str:
 
 
 def _body(html: str) -> tuple[str | None, list[Block]]:
-    from selectolax.lexbor import LexborHTMLParser
-
-    body = LexborHTMLParser(html).body
+    body = parse(html).body
     if body is None:
         return None, []
     for mark in body.css(_NOTE_MARKS):

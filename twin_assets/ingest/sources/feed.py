@@ -127,7 +127,7 @@ class Feed(Source):
             asked.add(following)
             known |= links
             try:
-                content = self._web.get(following).content
+                content = self._web.get(following, listing=True).content
                 parsed = _parse(content, following)
             except SourceError as error:
                 self.truncated = str(error)

@@ -8,12 +8,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from selectolax.lexbor import LexborHTMLParser
-
 from twin_assets.ingest import shapes
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import Files, UnreadableTextError, decode_text, not_read
-from twin_assets.ingest.html import node_blocks
+from twin_assets.ingest.html import node_blocks, parse
 from twin_assets.ingest.markdown import markdown_blocks, markdown_html
 from twin_assets.ingest.posts import Block, Post, State, bylines, canonical_url, not_a_text, parse_date, post_key
 from twin_assets.ingest.source import DETECTED, Coverage, Source
@@ -152,12 +150,12 @@ def _blocks(post: dict[str, Any]) -> list[Block] | None:
 
 def html_of_cards(text: str) -> list[Block]:
     """The blocks of Ghost's HTML: its cards for links hold what others wrote, and its cards for signing up what nobody did."""
-    body = LexborHTMLParser(text.replace("__GHOST_URL__", "")).body
+    body = parse(text.replace("__GHOST_URL__", "")).body
     if body is None:
         return []
     for card in body.css(".kg-bookmark-card"):
         link = card.css_first("a[href]")
-        frame = LexborHTMLParser(f'<iframe src="{html.escape(link.attributes.get("href") or "" if link else "")}"></iframe>')
+        frame = parse(f'<iframe src="{html.escape(link.attributes.get("href") or "" if link else "")}"></iframe>')
         inner = frame.css_first("iframe")
         if inner is not None:
             card.insert_before(inner)

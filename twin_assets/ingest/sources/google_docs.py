@@ -4,9 +4,9 @@ import re
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborNode
 
-from twin_assets.ingest.html import node_blocks
+from twin_assets.ingest.html import node_blocks, parse
 from twin_assets.ingest.pages import decode_html
 from twin_assets.ingest.texts import Text
 
@@ -23,7 +23,7 @@ def is_google_doc(content: bytes) -> bool:
 
 def read_google_doc(content: bytes) -> Text:
     """Reads a document: links by their words, without the comments of those who read along, which stand at its end."""
-    body = LexborHTMLParser(decode_html(content)).body
+    body = parse(decode_html(content)).body
     if body is None:
         return Text(())
     for comment in body.css("a[id^=cmnt]:not([id^=cmnt_ref])"):

@@ -6,17 +6,16 @@ An export has ``Shares.csv`` (``Date,ShareLink,ShareCommentary,SharedUrl,MediaUr
 whatever else lies in it are never opened.
 """
 
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from urllib.parse import unquote
 
-from selectolax.lexbor import LexborHTMLParser
-
 from twin_assets.ingest.errors import SourceError
-from twin_assets.ingest.files import Files, UnreadableTextError, not_read, read_text
-from twin_assets.ingest.html import node_blocks
+from twin_assets.ingest.files import Files, OneFile, UnreadableTextError, not_read, read_text
+from twin_assets.ingest.html import node_blocks, parse
 from twin_assets.ingest.pages import decode_html
 from twin_assets.ingest.posts import Block, Post, State, canonical_url, not_a_text, parse_date
 from twin_assets.ingest.source import EXACT, Address, Coverage, Source
@@ -91,10 +90,21 @@ class LinkedInExport(Source):
         problems = [part for part in parts.values() if isinstance(part, SourceError)]
         if problems and len(problems) == len(parts):
             raise problems[0]
-        self.truncated = " ".join(map(str, problems))  # what stood in a broken file is not gone
+        self.truncated = " ".join([*map(str, problems), *self._missing(parts)])  # what stood in a broken or missing file is not gone
         for name, part in parts.items():
             yield from part if isinstance(part, list) else [not_a_text(name, PLATFORM, str(part), "unreadable")]
         yield from not_read(self.files, set(parts), PLATFORM)
+
+    def _missing(self, parts: Iterable[str]) -> list[str]:
+        """What is said of an export without one of the tables: LinkedIn sends a first part after minutes, and the rest a day later."""
+        kinds = set(map(_kind, parts))
+        tables = [table for kind, table in (("shares", "Shares.csv"), ("comments", "Comments.csv")) if kind not in kinds]
+        if not tables or isinstance(self.files, OneFile):
+            return []
+        return [
+            f"{self.location} holds no {' and no '.join(tables)}, so it is taken for a part of an export, and nothing that it lacks counts as "
+            "gone. LinkedIn sends the whole export within a day: put that in its place."
+        ]
 
     def _part(self, name: str) -> list[Post] | SourceError:
         try:
@@ -136,17 +146,17 @@ def repair(texts: Sequence[str]) -> list[str]:
 
 def share(origin: str, row: dict[str, str], text: str) -> Post:
     """A post out of a row."""
-    link = row.get("ShareLink", "")
+    link, date = row.get("ShareLink", ""), row.get("Date", "")
     state, reason = share_state(text)
     return Post(
-        key=key_of(link) or f"{PLATFORM}:{origin}",
+        key=key_of(link) or f"{_name_of(text)}#share-{date}",
         platform=PLATFORM,
         kind="post",
         origin=origin,
         state=state,
         reason=reason,
         url=canonical_url(link),
-        published_at=parse_date(row.get("Date")),
+        published_at=parse_date(date),
         blocks=tuple(paragraphs(text)),
     )
 
@@ -155,7 +165,7 @@ def comment(origin: str, row: dict[str, str], text: str) -> Post:
     """A comment out of a row. LinkedIn names the post that it stands under, so the second of writing is what tells two apart."""
     link, date = row.get("Link", ""), row.get("Date", "")
     return Post(
-        key=comment_key(key_of(link) or f"{PLATFORM}:{origin}", date),
+        key=comment_key(key_of(link) or _name_of(text), date),
         platform=PLATFORM,
         kind="comment",
         origin=origin,
@@ -185,7 +195,7 @@ def read_article(html: str, name: str) -> Post:
 
     ``p.published`` says ``Published on 2021-02-03 04:05``, or for a draft ``Not published yet`` or ``Published on ---``.
     """
-    tree = LexborHTMLParser(html)
+    tree = parse(html)
     heading, link, published = (tree.css_first(selector) for selector in ("h1", "h1 a[href]", "p.published"))
     head = tree.css_first("title")
     titles = [" ".join(node.text(deep=True).split()) for node in (heading, head) if node is not None]
@@ -212,6 +222,11 @@ def key_of(link: str) -> str | None:
     """The key of a post: LinkedIn's own name for it where the link bears one, else the address."""
     urn = _URN.search(unquote(link))
     return urn[0] if urn else canonical_url(link)
+
+
+def _name_of(text: str) -> str:
+    """What stands for the address of a row without one: its text, as its place changes with every export."""
+    return f"{PLATFORM}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def written_at(urn: str) -> datetime | None:
@@ -275,7 +290,7 @@ def _has_columns(files: Files, name: str) -> bool:
 
 def _is_article(files: Files, name: str) -> bool:
     try:
-        return LexborHTMLParser(decode_html(files.read(name))).css_first("p.created, p.published") is not None
+        return parse(decode_html(files.read(name))).css_first("p.created, p.published") is not None
     except UnreadableTextError:
         return False
 

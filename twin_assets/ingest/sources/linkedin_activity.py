@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborNode
 
 from twin_assets.ingest.browser import render
 from twin_assets.ingest.errors import SourceError
-from twin_assets.ingest.html import node_blocks
+from twin_assets.ingest.html import node_blocks, parse
 from twin_assets.ingest.posts import Block, Post, State
 from twin_assets.ingest.source import Coverage, Source
 from twin_assets.ingest.sources.linkedin import PLATFORM, share_state, written_at
@@ -80,7 +80,7 @@ def read_activity(html: str, name: str) -> list[Post]:
     Raises:
         SourceError: When it shows no cards, as a login wall or a new layout does.
     """
-    tree = LexborHTMLParser(html)
+    tree = parse(html)
     nodes = {node.mem_id: node for node in tree.css(_CARDS)}  # one that matches twice comes twice
     outer = [node for node in nodes.values() if not _inside(node, nodes.keys())]
     if not outer and tree.css_first(_LOGIN) is not None:

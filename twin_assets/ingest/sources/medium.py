@@ -7,13 +7,14 @@ every address of a story ends with it.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import Files, UnreadableTextError, not_read
-from twin_assets.ingest.html import node_blocks
+from twin_assets.ingest.html import node_blocks, parse
 from twin_assets.ingest.pages import ExtractedPage, decode_html, read_page
 from twin_assets.ingest.posts import Block, Post, State, bylines, canonical_url, count_words, not_a_text, parse_date, post_key
 from twin_assets.ingest.source import EXACT, Address, Coverage, Source
@@ -24,6 +25,12 @@ RANK = EXACT
 _STORY = "https://medium.com/p/"
 _POST_FILE = re.compile(r"(?:draft_|\d{4}-\d{2}-\d{2}_).*[0-9a-f]{10,12}\.html$", re.S)
 _FILE_ID = re.compile(r"(?:^|[-_])([0-9a-f]{10,12})\.html$")
+_OTHER_PARTS = frozenset(
+    {"profile", "about", "bookmarks", "claps", "highlights", "interests", "ips", "sessions", "lists", "blocks", "followers", "earnings"}
+    | {"partner-program", "membership", "payments", "charges", "tippings", "twitter"}
+    | {"pubs-following", "topics-following", "users-following"}
+)
+_OTHER_FILE = re.compile(r"(?:^|/)(?:profile/profile|(bookmarks|claps|highlights|ips|sessions|lists)/\1-\d{4})\.html$")
 _HANDLE = re.compile(r"https?://(?:(?:www\.)?medium\.com/@([^/?#]+)|([\w-]+)\.medium\.com)")
 _PLACES = frozenset({"m", "me", "p", "tag", "tags", "topic", "topics", "search", "about", "membership", "plans", "partner-program"})
 _LONG_TITLE = 10
@@ -32,7 +39,11 @@ _GO_ON = re.compile(r"continue reading on .{1,120}»\W*$", re.I | re.S)
 
 
 def from_files(files: Files) -> Source | None:
-    """An export, whole or only its folder ``posts``."""
+    """An export, whole or only its folder ``posts``.
+
+    Raises:
+        SourceError: When it is an export without that folder.
+    """
     profile = next((name for name in files.names if name.endswith("profile/profile.html")), None)
     for name in files.names:
         folder, _, file = name.rpartition("/")
@@ -40,7 +51,19 @@ def from_files(files: Files) -> Source | None:
         known = profile is not None and folder == f"{profile.removesuffix('profile/profile.html')}posts" and file.endswith(".html")
         if known or (_POST_FILE.match(file) and (in_export or (not folder and len(files.names) > 1))):
             return MediumExport(files, folder)
+    if _is_without_posts(files.names):
+        raise SourceError(
+            f"{files.location} is an export of Medium that holds no posts: the folder `posts` is missing. Nothing in it was opened. Ask Medium "
+            "for the export again, and add the ZIP as it comes; see docs/sources/medium.md."
+        )
     return None
+
+
+def _is_without_posts(names: list[str]) -> bool:
+    """Whether these are all of them parts of an export, or what explains it, and none of them is a post."""
+    paths = [PurePosixPath(name) for name in names]
+    parts = [path for path in paths if not path.name.lower().startswith((".", "readme"))]
+    return any(map(_OTHER_FILE.search, names)) and all(_OTHER_PARTS.intersection(path.parts[:-1]) for path in parts)
 
 
 def from_address(address: Address) -> Source | None:
@@ -97,7 +120,7 @@ class MediumExport(Source):
     def _post(self, name: str) -> tuple[Post, str]:
         """A post and the handle of its author."""
         try:
-            tree = LexborHTMLParser(decode_html(self.files.read(name)))
+            tree = parse(decode_html(self.files.read(name)))
         except UnreadableTextError as error:
             return not_a_text(name, self.platform, f"cannot be read: {error}", "unreadable"), ""
         return _exported(name, tree), _handle(_link(tree, "a.p-author"))

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborNode
 
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import Archive, Files, Joined, UnreadableTextError, not_read, read_text
-from twin_assets.ingest.html import node_blocks
+from twin_assets.ingest.html import node_blocks, parse
 from twin_assets.ingest.markdown import markdown_blocks
 from twin_assets.ingest.pages import decode_html
 from twin_assets.ingest.posts import Block, Post, State, bylines, not_a_text, parse_date
@@ -155,7 +155,7 @@ def _named_image(found: re.Match[str]) -> str:
 
 
 def _read_html(content: bytes) -> tuple[str | None, dict[str, str], list[Block]]:
-    tree = LexborHTMLParser(decode_html(content))
+    tree = parse(decode_html(content))
     heading = tree.css_first("h1.page-title")
     title = " ".join(heading.text(deep=True).split()) if heading else ""
     properties = {

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from selectolax.lexbor import LexborHTMLParser
-
 from twin_assets.ingest.browser import render
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import Files, UnreadableTextError
+from twin_assets.ingest.html import parse
 from twin_assets.ingest.pages import ExtractedPage, decode_html, read_page
 from twin_assets.ingest.posts import Post, State, count_words, post_key
 from twin_assets.ingest.source import GENERIC, Address, Coverage, Source
@@ -100,7 +99,7 @@ class Page(Source):
 
 def is_built_by_script(content: bytes) -> bool:
     """Whether a page holds next to no text itself, but a script that puts the text there."""
-    tree = LexborHTMLParser(decode_html(content))
+    tree = parse(decode_html(content))
     if tree.css_first("script") is None:
         return False
     built = tree.css_first(_APP_ROOTS) is not None or any(_ASKS_FOR_SCRIPT.search(node.text(deep=True)) for node in tree.css("noscript"))

@@ -72,7 +72,7 @@ def from_address(address: Address) -> Source | None:
     if not address.is_front_page or b"<" not in response.content:
         return None
     folder = _folder(response.url)
-    pages, truncated = list_pages(address.web, _sitemaps(address.web, folder))
+    pages, truncated = list_pages(address.web, _sitemaps(address.web, folder), folder)
     found = _under(pages, folder)
     if any(not page.skipped for page in found):
         return Site(address.url, address.web, found, truncated)
@@ -81,10 +81,10 @@ def from_address(address: Address) -> Source | None:
 
 def _feed(address: Address, response: Response) -> Source | None:
     offered = feed_link(response.content, response.url)
-    if offered is None:
+    if offered is None or not address.web.same_network(response.url, offered):
         return None
     try:
-        feed = address.web.get(offered)
+        feed = address.web.get(offered, listing=True)
     except FetchError as error:
         if error.outcome == "gone":
             return None
@@ -151,23 +151,31 @@ class Site(Source):
         return post
 
 
-def list_pages(web: Web, sitemaps: list[str]) -> tuple[list[Listed], str]:
+def list_pages(web: Web, sitemaps: list[str], home: str = "") -> tuple[list[Listed], str]:
     """Every page that sitemaps list, indexes followed.
+
+    Args:
+        web: What they are read through.
+        sitemaps: Their addresses.
+        home: An address of the site that they are for; empty when the first one is. On another host sitemaps are read when they do not
+            lead from the web into a private network, and when that host's robots.txt allows it.
 
     Returns:
         The pages, each once, and why there may be more; that is empty when there are not.
     """
     found: dict[str, Listed] = {}
+    home = home or sitemaps[0]
     pending, seen, truncated = deque(sitemaps), set[str](), ""
     while pending:
         url = pending.popleft()
-        if url in seen:
+        if url in seen or not web.same_network(home, url):
             continue
         if len(seen) >= _MOST_SITEMAPS or len(found) >= _MOST_PAGES:
             return list(found.values()), f"The sitemaps list more than is read: {_MOST_PAGES:,} pages of {_MOST_SITEMAPS} sitemaps."
         seen.add(url)
         try:
-            content = web.get(url, robots=False).content  # robots.txt is where sitemaps are named for everyone
+            # A site's own robots.txt is where its sitemaps are named for everyone.
+            content = web.get(url, robots=host_of(url) != host_of(home), listing=True).content
         except FetchError as error:
             if error.outcome == "truncated":
                 return list(found.values()), str(error)
@@ -238,7 +246,7 @@ def _is_sitemap(content: bytes) -> bool:
 def _sitemaps(web: Web, folder: str) -> list[str]:
     """Where the sitemaps of a site lie: where its robots.txt says, or in the usual places."""
     try:
-        robots = web.get(urljoin(folder, "/robots.txt"), robots=False).content[: 512 * 1024].decode("utf-8", errors="replace")
+        robots = web.get(urljoin(folder, "/robots.txt"), robots=False, listing=True).content[: 512 * 1024].decode("utf-8", errors="replace")
     except FetchError as error:
         if error.outcome == "truncated":
             raise

@@ -20,11 +20,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import structlog
-from selectolax.lexbor import LexborHTMLParser
 
 from twin_assets.ingest.errors import FetchError, Outcome
 from twin_assets.ingest.failures import Failures
-from twin_assets.ingest.html import node_blocks
+from twin_assets.ingest.html import node_blocks, parse
 from twin_assets.ingest.pages import decode_html
 from twin_assets.ingest.posts import Block, Post, State, bylines, canonical_url, count_words, not_a_text, parse_date
 from twin_assets.ingest.shapes import at, items, number_id, text
@@ -288,7 +287,7 @@ def read_post(post: object, origin: str, *, signed_in: bool = False) -> Post:
 
 def body_blocks(html: str) -> list[Block]:
     """The blocks of a body as the editor of Substack makes it."""
-    body = LexborHTMLParser(html).body if html else None
+    body = parse(html).body if html else None
     if body is None:
         return []
     for clutter in body.css(_CLUTTER):

@@ -11,12 +11,11 @@ from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring, iterparse
-from selectolax.lexbor import LexborHTMLParser
 
 from twin_assets.ingest import shapes
 from twin_assets.ingest.errors import FetchError, SourceError
 from twin_assets.ingest.files import Files, UnreadableTextError, not_read
-from twin_assets.ingest.html import html_blocks
+from twin_assets.ingest.html import html_blocks, parse
 from twin_assets.ingest.pages import decode_html
 from twin_assets.ingest.posts import Block, Kind, Post, State, bylines, canonical_url, not_a_text, parse_date, post_key
 from twin_assets.ingest.source import DETECTED, Address, Coverage, Source
@@ -92,7 +91,7 @@ def api_link(response: Response) -> str | None:
     if b"api.w.org" not in response.content and _API not in response.headers.get("link", ""):
         return None
     header = re.search(rf"<([^<>\s]+)>;\s*rel=\"?{re.escape(_API)}", response.headers.get("link", ""))
-    node = LexborHTMLParser(decode_html(response.content)).css_first(f"link[rel='{_API}']")
+    node = parse(decode_html(response.content)).css_first(f"link[rel='{_API}']")
     link = node.attributes.get("href") if node else header and header[1]
     return urljoin(response.url, link) if link and canonical_url(urljoin(response.url, link)) else None
 

@@ -188,3 +188,45 @@ def test_a_document_in_an_encrypted_zip(tmp_path: Path) -> None:
     posts = read(tmp_path / "x.zip")
     assert [post.state for post in posts.values()] == ["unreadable", "kept"]
     assert "encrypted" in posts["a.txt"].reason
+
+
+EXPORTED = [
+    *("bookmarks/bookmarks-0001.html", "highlights-0001.html", "claps/a.html", "profile/profile.html", "ips/ips-0001.html"),
+    *(
+        "sessions/sessions-0001.html",
+        "lists/My-list.html",
+        "blocks/blocked-users-0001.html",
+        "users-following/a.html",
+        "interests/tags.html",
+    ),
+    *("security_and_login_information/a.html", "messages/inbox/bob_1/message_1.html", "your_search_history.html", "ads_information/a.html"),
+    *("Location History/a.html", "Connections.txt", "Ad_Targeting.txt", "Search Queries.txt", "Phone Numbers.txt", "Email Addresses.txt"),
+    *("email_list.txt", "subscribers.txt", "direct-messages.txt", "followers.html", "Billing.pdf", "payments/2024.pdf"),
+]
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+@pytest.mark.parametrize("name", EXPORTED)
+def test_what_exports_call_private_is_never_opened(tmp_path: Path, name: str, kind: str) -> None:
+    contents = {name: b"<p>Private words.</p>", "essay.txt": b"Bread needs time."}
+    files = open_files(write(tmp_path / "x", contents) if kind == "folder" else zipped(tmp_path / "x.zip", contents))
+    source = from_files(files)
+    assert source
+    states = {post.origin: post.state for post in source.read()}
+    assert states == {name: "empty", "essay.txt": "kept"}
+    assert files.opened == {"essay.txt"}
+
+
+@pytest.mark.parametrize(
+    "name", ["On security.txt", "A history of bread.txt", "history/bread.txt", "letters to my inbox.txt", "Blocked.txt"]
+)
+def test_names_that_only_speak_of_such_things_are_read(tmp_path: Path, name: str) -> None:
+    source = from_files(open_files(write(tmp_path, {name: b"Bread needs time.", "essay.txt": b"So does dough."})))
+    assert source
+    assert {post.state for post in source.read()} == {"kept"}
+
+
+def test_a_folder_of_private_things_alone_is_no_source(tmp_path: Path) -> None:
+    files = open_files(write(tmp_path, {"bookmarks/a.html": b"<p>x</p>", "claps/a.html": b"<p>x</p>"}))
+    assert from_files(files) is None
+    assert not files.opened

@@ -657,3 +657,50 @@ def test_any_page_of_activity_is_read_or_refused(parts: list[str]) -> None:
     except SourceError:
         return
     assert all(post.reason for post in posts if post.state != "kept")
+
+
+def synced(location: Path) -> LinkedInExport:
+    source = open_source(str(location), Web())
+    assert isinstance(source, LinkedInExport)
+    assert list(source.read())
+    return source
+
+
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [
+        ({"Comments.csv": COMMENTS}, "no Shares.csv,"),
+        ({"Shares.csv": SHARES}, "no Comments.csv,"),
+        ({"Articles/a.html": article("Published on 2021-02-03 04:05")}, "no Shares.csv and no Comments.csv,"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_part_of_an_export_deletes_nothing(tmp_path: Path, files: dict[str, str], missing: str, packed: bool) -> None:
+    location = write(tmp_path / "export", {**files, "Connections.csv": "x"})
+    if packed:
+        location = tmp_path / "Basic_LinkedInDataExport.zip"
+        with zipfile.ZipFile(location, "w") as archive:
+            for name, content in {**files, "Connections.csv": "x"}.items():
+                archive.writestr(name, content)
+    source = synced(location)
+    assert missing in source.truncated
+    assert not any("Connections" in name for name in source.files.opened)
+
+
+def test_a_whole_export_and_a_table_alone_are_complete(tmp_path: Path) -> None:
+    row = "2024-05-06 07:08:09,,Bread needs time.\n"
+    write(tmp_path, {"Shares.csv": SHARES + row, "Comments.csv": COMMENTS + row})
+    assert not synced(tmp_path).truncated
+    assert not synced(tmp_path / "Comments.csv").truncated
+    assert not synced(tmp_path / "Shares.csv").truncated
+
+
+@pytest.mark.parametrize(("name", "header"), [("Shares.csv", SHARES), ("Comments.csv", COMMENTS)])
+def test_a_row_without_a_link_keeps_its_key_when_the_next_export_has_more_rows(tmp_path: Path, name: str, header: str) -> None:
+    old, new = "2024-05-06 07:08:09,,Bread needs time.\n", "2024-06-07 08:09:10,,So does dough.\n2024-05-06 07:08:09,,Other words.\n"
+    path = write(tmp_path, {name: header + old}) / name
+    (before,) = synced(path).read()
+    path.write_text(header + new + old, "utf-8")
+    after = [post.key for post in synced(path).read()]
+    assert after[2] == before.key
+    assert len(set(after)) == 3

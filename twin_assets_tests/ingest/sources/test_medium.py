@@ -394,3 +394,29 @@ def test_a_real_feed_of_a_publication(test_data: Path) -> None:
     assert len(posts) == len(list(Feed("x", xml.encode()).read()))
     assert all(post.key.startswith("https://medium.com/p/") and post.bylines for post in posts)
     assert not [block for post in posts for block in post.blocks if block.type != "code" and UI.search(block.text)]
+
+
+WITHOUT_POSTS = {
+    "README.html": "About this export",
+    "profile/profile.html": "jane@mail.example",
+    "bookmarks/bookmarks-0001.html": "What others wrote",
+    "highlights/highlights-0001.html": "What others wrote",
+    "users-following/users-following-0001.html": "Bob",
+}
+
+
+@pytest.mark.parametrize("root", ["", "medium-export/"])
+def test_an_export_without_posts_is_refused_and_not_opened(tmp_path: Path, root: str) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in WITHOUT_POSTS.items():
+            archive.writestr(root + name, content)
+    files = open_files(path)
+    with pytest.raises(SourceError, match="holds no posts"):
+        medium.from_files(files)
+    assert not files.opened
+
+
+def test_a_folder_of_documents_beside_such_an_export_is_not_refused(tmp_path: Path) -> None:
+    assert medium.from_files(Folder(export(tmp_path, {**WITHOUT_POSTS, "essay.html": "<p>Mine.</p>"}))) is None
+    assert medium.from_files(Folder(export(tmp_path / "other", {"lists/birds.html": "<p>Mine.</p>"}))) is None

@@ -2,6 +2,7 @@ import gzip
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -228,3 +229,44 @@ def test_the_class_is_what_front_pages_become(server: Server) -> None:
     add(server, "/sitemap.xml", sitemap("HOST/a"))
     with Web() as web:
         assert isinstance(opened(server, web), Site)
+
+
+def test_sitemaps_and_feeds_do_not_lead_from_the_web_into_a_private_network() -> None:
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        if request.url.path == "/robots.txt":
+            return httpx.Response(200, text="Sitemap: http://169.254.169.254/sitemap.xml\nSitemap: https://cdn.example/s.xml\n")
+        front = '<html><head><link rel="alternate" type="application/rss+xml" href="http://10.0.0.1/feed"></head><body>Hello.</body></html>'
+        return httpx.Response(200, html=front) if request.url.path == "/" else httpx.Response(404)
+
+    with Web(Limits(pause=0), transport=httpx.MockTransport(handle)) as web:
+        assert from_address(Address("https://blog.example/", web)) is None
+    assert set(asked) == {"blog.example", "cdn.example"}
+
+
+def test_a_sitemap_on_another_host_is_read_as_its_robots_txt_allows(server: Server) -> None:
+    elsewhere = server.url.replace("127.0.0.1", "localhost")
+    named = f"Sitemap: {elsewhere}/maps/s.xml\nSitemap: {elsewhere}/s.xml\n"
+    server.routes["/robots.txt"] = Answer(f"User-agent: *\nDisallow: /maps/\n{named}".encode(), "text/plain")
+    add(server, "/maps/s.xml", sitemap("HOST/a"))
+    add(server, "/s.xml", sitemap("HOST/b"))
+    server.routes |= {"/a": page(1), "/b": page(2)}
+    assert read(server) == {"/b": "kept"}
+    assert server.requests["/maps/s.xml"] == 0
+
+
+def test_a_crawl_that_is_gone_on_with_sees_what_is_new(server: Server) -> None:
+    add(server, "/sitemap.xml", sitemap("HOST/a"))
+    server.routes |= {"/a": page(1), "/b": page(2)}
+    pages, began = MemoryPages(), datetime.now(UTC)
+    found: list[list[str]] = []
+    for _ in range(2):
+        with Web(pages=pages, since=began) as web:
+            source = opened(server, web)
+            assert source is not None
+            found.append([post.origin.removeprefix(server.url) for post in source.read()])
+        add(server, "/sitemap.xml", sitemap("HOST/a", "HOST/b"))
+    assert found == [["/a"], ["/a", "/b"]]
+    assert server.requests["/a"] == 1

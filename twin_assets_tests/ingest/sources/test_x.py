@@ -391,3 +391,13 @@ def test_files_of_any_content_are_lists_or_unreadable(content: str) -> None:
         assert isinstance(x.parse_archive_file(content), list)
     except UnreadableTextError as error:
         assert str(error)
+
+
+def test_a_large_archive_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "twitter.zip"
+    rows = json.dumps([tweet(1, "Bread needs time.")])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("data/tweets.js", f"window.YTD.tweets.part0 = {rows}" + " " * (70 * 2**20))
+    source = x.from_files(open_files(path))
+    assert source
+    assert [post.state for post in source.read()] == ["kept"]

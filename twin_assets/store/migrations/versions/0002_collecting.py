@@ -51,12 +51,14 @@ create table ingest.reads (
     outcome text not null,
     detail text not null,
     requests integer not null default 0,
+    reader text not null default '',
     primary key (author, source)
 );
 comment on table ingest.reads is 'How the last read of each source ended.';
 comment on column ingest.reads.started_at is 'When the crawl began; one that was killed is gone on with, not begun anew.';
 comment on column ingest.reads.outcome is 'ok, or why not: needs_login, challenge, gone, timeout, truncated, ...';
 comment on column ingest.reads.detail is 'The outcome in words, for a person.';
+comment on column ingest.reads.reader is 'What read it when it last could be read: a source that turns into another kind of thing is a broken one.';
 """
 
 DOWNGRADE = """
