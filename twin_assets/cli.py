@@ -130,7 +130,7 @@ def add(
     """Register an author and the sources to learn from."""
     from twin_assets.ingest.collect import collect
     from twin_assets.ingest.crawls import forget_reads, free_web
-    from twin_assets.ingest.registry import is_url, known_platform, open_source
+    from twin_assets.ingest.registry import is_url, known_platform, normalized, open_source
     from twin_assets.runs import add_partition
 
     if not source and (until or schedule or ai_assisted is not None):
@@ -161,7 +161,7 @@ def add(
         console.print(f"{name} publishes as {', '.join(registry.names(name)) or 'no name in particular'}.")
     for entry in remove or []:
         known = registry.sources(name)
-        location = next((known_one for known_one in known if known_one in {entry, str(Path(entry).expanduser().absolute())}), None)
+        location = next((known_one for known_one in known if known_one in {entry, normalized(entry)}), None)
         if location is None:
             raise TwinError(f"{entry} is no source of {name}. Its sources: {', '.join(known) or 'none'}.")
         registry.remove_source(name, location)
@@ -215,8 +215,8 @@ def inspect(
     from twin_assets.ingest.inspect import inspect as inspect_source
 
     rules = Rules(tuple(known_as or ()), until.replace(tzinfo=UTC) if until else None)
-    with errors.status(f"reading {escape(location)}"):
-        found = inspect_source(location, get_settings(), rules)
+    with errors.status(f"reading {escape(location)}") as status:
+        found = inspect_source(location, get_settings(), rules, lambda text: status.update(escape(text)))
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
         return

@@ -43,7 +43,7 @@ def raw_posts(context: dg.AssetExecutionContext, platform: PlatformResource) -> 
     forget_reads(database, author, locations)
     due = context.run.tags.get(DUE)
     chosen = [config for config in configs if due is None or config.location in json.loads(due)]
-    reports = read_sources(settings, database, author, chosen)
+    reports = read_sources(settings, database, author, chosen, context.log.info)
     for location, report in reports.items():
         context.log.info(f"{location}: {report}")
     failed = [report for report in reports.values() if isinstance(report, SourceError)]

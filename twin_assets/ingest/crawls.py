@@ -1,7 +1,7 @@
 """What is remembered of crawls: fetched pages, how each read ended, and where a killed one goes on."""
 
 import gzip
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -65,8 +65,8 @@ class DatabasePages:
             connection.execute(statement.on_conflict_do_update(index_elements=["author", "url"], set_=row))
 
 
-def web_of(settings: Settings, database: Database, author: str, source: str) -> Web:
-    """The web for one read of a source: a read that was broken off lately is gone on with."""
+def web_of(settings: Settings, database: Database, author: str, source: str, say: Callable[[str], None] | None = None) -> Web:
+    """The web for one read of a source: a read that was broken off lately is gone on with; ``say`` is told how far it is."""
     columns = reads.c
     with database.begin() as connection:
         last = connection.execute(select(reads).where(columns.author == author, columns.source == source)).one_or_none()
@@ -74,12 +74,12 @@ def web_of(settings: Settings, database: Database, author: str, source: str) -> 
     resumed = last is not None and last.finished_at is None and now - last.started_at < RESUMED_FOR
     since = last.started_at if last is not None and resumed else now
     record_read(database, author, Read(source, since, None, "truncated", "not finished", 0))
-    return Web(limits(settings), DatabasePages(database, author), since=since, contact=settings.crawl_contact)
+    return Web(limits(settings), DatabasePages(database, author), since=since, contact=settings.crawl_contact, say=say)
 
 
-def free_web(settings: Settings) -> Web:
-    """The web for a read that leaves nothing behind."""
-    return Web(limits(settings), contact=settings.crawl_contact)
+def free_web(settings: Settings, say: Callable[[str], None] | None = None) -> Web:
+    """The web for a read that leaves nothing behind; ``say`` is told how far it is."""
+    return Web(limits(settings), contact=settings.crawl_contact, say=say)
 
 
 def limits(settings: Settings) -> Limits:

@@ -1,6 +1,7 @@
 """A dry run: what would be learned from a source, and what not, and why."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 
 from pydantic import BaseModel, Field
@@ -39,13 +40,13 @@ class Inspection(BaseModel):
     items: list[Item]
 
 
-def inspect(location: str, settings: Settings, rules: Rules | None = None) -> Inspection:
+def inspect(location: str, settings: Settings, rules: Rules | None = None, say: Callable[[str], None] | None = None) -> Inspection:
     """Reads a source and says what would be learned from it; nothing is written.
 
     Raises:
         SourceError: When the source cannot be read as a whole.
     """
-    with free_web(settings) as web:
+    with free_web(settings, say) as web:
         source = open_source(location, web)
         posts = collect(source, rules)
     kept = [post for post in posts if post.state == "kept"]

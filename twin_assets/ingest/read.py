@@ -1,6 +1,6 @@
 """One read of one source, from its location to the rows, with how it ended kept for people to see."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 def read_sources(
-    settings: Settings, database: Database, author: str, configs: Sequence[SourceConfig]
+    settings: Settings, database: Database, author: str, configs: Sequence[SourceConfig], say: Callable[[str], None] | None = None
 ) -> dict[str, SyncReport | SourceError]:
     """Reads sources one after another.
 
@@ -31,23 +31,25 @@ def read_sources(
     """
     reports: dict[str, SyncReport | SourceError] = {}
     for config in configs:
-        reports[config.location] = report = read_source(settings, database, author, config)
+        reports[config.location] = report = read_source(settings, database, author, config, say)
         if isinstance(report, SyncReport) and report.deleted:
             for other in configs[: configs.index(config)]:
                 before = reports[other.location]
                 if isinstance(before, SyncReport) and before.elsewhere:
-                    reports[other.location] = read_source(settings, database, author, other)
+                    reports[other.location] = read_source(settings, database, author, other, say)
     return reports
 
 
-def read_source(settings: Settings, database: Database, author: str, config: SourceConfig) -> SyncReport | SourceError:
+def read_source(
+    settings: Settings, database: Database, author: str, config: SourceConfig, say: Callable[[str], None] | None = None
+) -> SyncReport | SourceError:
     """Reads a source and brings the author's rows to what it holds.
 
     Returns:
         What was done, or why the source could not be read; then nothing was changed.
     """
     rules = Rules(config.names, config.until, config.ai_assisted, author)
-    with web_of(settings, database, author, config.location) as web:
+    with web_of(settings, database, author, config.location, say) as web:
         try:
             source = open_source(config.location, web)
             reader = _same_reader(database, author, source)

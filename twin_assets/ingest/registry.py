@@ -5,10 +5,12 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from twin_assets.ingest import sources
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import open_files
+from twin_assets.ingest.posts import canonical_url
 from twin_assets.ingest.source import EXACT, Address, Source
 from twin_assets.ingest.web import Web
 
@@ -19,8 +21,14 @@ def is_url(location: str) -> bool:
 
 
 def normalized(location: str) -> str:
-    """The location as it is registered: URLs as they are, paths absolute, so that it means the same from any folder."""
-    return location if is_url(location) else str(Path(location).expanduser().absolute())
+    """The location as it is registered, one for all its spellings: URLs without tracking and fragment, paths absolute."""
+    if not is_url(location):
+        return str(Path(location).expanduser().absolute())
+    canonical = canonical_url(location)
+    if canonical is None:
+        return location
+    folder = urlsplit(location).path.endswith("/") and urlsplit(canonical).path and "?" not in canonical
+    return f"{canonical}/" if folder else canonical  # some servers tell a folder from a page
 
 
 def open_source(location: str, web: Web) -> Source:

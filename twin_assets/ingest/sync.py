@@ -1,6 +1,7 @@
 """From a source into ``ingest.raw_posts``: all or nothing, and nothing where nothing changed or where reading failed."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 _COMPARED = ("source", "origin", "platform", "kind", "state", "reason", "url", "canonical_url", "byline", "edited_at", "content_hash")
 _CERTAIN_AFTER = timedelta(days=1)
 _MOST_ASKED = 50
+_NUMBERED = re.compile(r":\d+$")  # a row, whose number changes with those above it
 _WEIGHT = {"deleted": 3, "excluded": 2, "kept": 1}
 _BATCH = 200
 
@@ -222,8 +224,8 @@ def _id(post: Post, author: str, location: str, known: Mapping[UUID, Mapping[str
 
 
 def _placed(posts: Iterable[Post], author: str, location: str, known: Mapping[UUID, Mapping[str, Any]]) -> dict[UUID, Post]:
-    """Each post under its id. What cannot be read does not say its key: it takes the id of what was read there before."""
-    there = {known[id]["origin"]: id for id in _living(known, location)}
+    """Each post under its id. A file that cannot be read does not say its key: it takes the id of what was read there before."""
+    there = {known[id]["origin"]: id for id in _living(known, location) if not _NUMBERED.search(known[id]["origin"])}
     placed = {}
     for post in posts:
         id = _id(post, author, location, known)

@@ -132,6 +132,7 @@ class Web:
         since: When the crawl began: what was stored from then on is not asked for again.
         contact: An e-mail or web address for the user agent.
         allow: Called with every address before it is asked, redirects too; raises to refuse it.
+        say: Told now and then how far the crawl is.
         sleep: How to wait.
         transport: What carries the requests, in tests.
     """
@@ -144,6 +145,7 @@ class Web:
         since: datetime | None = None,
         contact: str = "",
         allow: Callable[[str], None] | None = None,
+        say: Callable[[str], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -154,6 +156,7 @@ class Web:
         self.received = 0
         self._agent = user_agent(contact)
         self._allow = allow
+        self._say = say or log.info
         self._sleep = sleep
         self._transport = transport
         self._began = time.monotonic()
@@ -292,6 +295,10 @@ class Web:
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _follow(self, method: str, url: str, headers: dict[str, str], body: bytes | None, *, robots: bool, pause: float | None) -> Response:
+        try:
+            urlsplit(url)
+        except ValueError as error:
+            raise FetchError(f"{url} is no web address: {error}.", "refused") from error
         address, seen = url, set[str]()
         while True:
             if self._allow is not None:
@@ -327,7 +334,7 @@ class Web:
         self._wait_for_turn(parts.hostname, self.limits.pause if pause is None else pause)
         self.requests += 1
         if self.requests % _LOG_EVERY == 0:
-            log.info("crawling", requests=self.requests, megabytes=round(self.received / 2**20, 1), url=url)
+            self._say(f"{self.requests} requests, {self.received / 2**20:.1f} MB so far, now {url}")
         try:
             return self._run(self._exchange(method, url, headers, body))
         except TimeoutError as error:

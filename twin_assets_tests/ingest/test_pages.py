@@ -337,3 +337,13 @@ def test_lines_of_the_interface_are_counted() -> None:
     article = extract(page(STORY))
     sample = extraction.Sample("x", "", "")
     assert extraction.interface_lines(sample, replace(article, blocks=blocks)) == ["Share", "12 min read"]
+
+
+@pytest.mark.parametrize("title", ["404", "Page not found | A blog", "Not Found", "Error 404: gone fishing"])
+def test_a_page_that_says_that_it_is_not_there_is_no_text(title: str) -> None:
+    html = f"<html><head><title>{title}</title></head><body><article><h1>{title}</h1><p>Sorry, nothing here.</p></article></body></html>"
+    (post,) = Page("https://x.test/a", html.encode(), url="https://x.test/a").read()
+    assert post.state == "unreadable"
+    essay = html.replace("Sorry, nothing here.", "A long essay about pages that are lost. " * 20)
+    (post,) = Page("https://x.test/a", essay.encode(), url="https://x.test/a").read()
+    assert post.state == "kept"

@@ -10,7 +10,7 @@ from twin_assets.ingest.collect import collect
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.inspect import inspect
 from twin_assets.ingest.posts import Post
-from twin_assets.ingest.registry import open_source
+from twin_assets.ingest.registry import normalized, open_source
 from twin_assets.ingest.sources.feed import Feed
 from twin_assets.ingest.sources.linkedin import repair
 from twin_assets.ingest.tables import parse_csv
@@ -239,3 +239,10 @@ def test_a_folder_of_zips_says_to_add_them_one_by_one(tmp_path: Path) -> None:
     write(tmp_path, {"medium-export.zip": b"x", "linkedin.ZIP": b"x", "photo.jpg": b"x"})
     with pytest.raises(SourceError, match=r"holds ZIPs \(linkedin\.ZIP, medium-export\.zip\).*Add each ZIP"):
         open_source(str(tmp_path), Web())
+
+
+def test_an_address_is_registered_in_one_spelling() -> None:
+    for spelling in ("https://example.com", "https://example.com/", "HTTPS://Example.com/?utm_source=x#top"):
+        assert normalized(spelling) == "https://example.com"
+    assert normalized("https://example.com/blog/") == "https://example.com/blog/"
+    assert normalized("https://example.com/?feed=rss2") == "https://example.com?feed=rss2"

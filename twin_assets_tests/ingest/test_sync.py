@@ -260,6 +260,15 @@ def test_what_cannot_be_read_today_stays_as_it_was(database: Database) -> None:
     assert rows(database) == before
 
 
+def test_a_broken_row_takes_nobodys_place(database: Database) -> None:
+    tweets = [replace(post(f"urn:x:{n}"), origin=f"tweets.js:{n}") for n in (1, 2)]
+    sync_source(database, "jane", Fixed("x", tweets))
+    broken = Post(key="x:tweets.js:1", platform="x", kind="post", origin="tweets.js:1", state="unreadable", reason="no text")
+    moved = [replace(tweet, origin=f"tweets.js:{n}") for n, tweet in enumerate(tweets, 2)]
+    report = sync_source(database, "jane", Fixed("x", [broken, *moved]))
+    assert (report.inserted, report.retained, len(rows(database))) == (1, 0, 3)
+
+
 def test_a_teaser_never_takes_the_place_of_the_whole(database: Database) -> None:
     sync_source(database, "jane", Fixed("x", POSTS))
     before = rows(database)

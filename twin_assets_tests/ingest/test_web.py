@@ -124,7 +124,7 @@ def test_every_failure_has_a_type(site: Site, web: Web, path: str, outcome: Outc
 def test_addresses_that_are_none(site: Site, web: Web) -> None:
     with pytest.raises(SourceError, match="image/png"):
         open_source(f"{site.url}/binary", web)
-    for url in ("http://", "http://\u2028", "ftp://x"):
+    for url in ("http://", "http://\u2028", "ftp://x", "http://[", "http://[::1"):
         with pytest.raises(FetchError):
             web.get(url)
     with pytest.raises(FetchError, match="No answer"):
@@ -334,3 +334,12 @@ def test_a_listing_is_asked_again_by_a_crawl_that_is_gone_on_with(site: Site) ->
         assert [resumed.get(f"{site.url}/post", listing=True).content for _ in range(2)] == [PAGE, PAGE]
     assert site.requests["/post"] == 2
     assert site.headers[-1]["if-none-match"] == '"1"'
+
+
+def test_a_long_crawl_says_how_far_it_is(site: Site) -> None:
+    said: list[str] = []
+    with Web(FAST, say=said.append) as web:
+        for number in range(30):
+            site.routes[f"/post?{number}"] = Answer(PAGE)
+            web.get(f"{site.url}/post?{number}", robots=False)
+    assert len(said) == 1 and said[0].startswith("25 requests, 0.0 MB so far, now ")

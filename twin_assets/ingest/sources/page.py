@@ -17,6 +17,9 @@ _SUFFIXES = (".html", ".htm", ".xhtml")
 _APP_ROOTS = "#root, #app, #__next, #__nuxt, #___gatsby, #svelte, app-root, [data-reactroot], [ng-app], [ng-version]"
 _ASKS_FOR_SCRIPT = re.compile(r"java\s?script", re.IGNORECASE)
 _FEW_WORDS = 40
+_NOT_THERE = re.compile(
+    r"^\W*(error )?(404|410)\b|\b(page|post|story|article|site) (was |could )?not (be )?found\b|^not found\b", re.IGNORECASE
+)
 
 
 def from_files(files: Files) -> Source | None:
@@ -113,6 +116,8 @@ def _state(article: ExtractedPage) -> tuple[State, str]:
             "unreadable",
             f"the site answered with {article.challenge!r}, not with the post: save the page from a browser and add the file",
         )
+    if _NOT_THERE.search(article.title or "") and sum(count_words(block.text) for block in article.blocks) < _FEW_WORDS:
+        return "unreadable", f"the site says {article.title!r}: there is nothing at this address any more"
     if not article.complete:
         return "partial", "behind a paywall: the page holds only a teaser of it"
     return "kept", ""
