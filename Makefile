@@ -6,7 +6,7 @@ VENV := .venv
 TRAINER := .venv-trainer
 UV := $(VENV)/bin/uv
 TWIN := $(VENV)/bin/twin
-TESTS := $(sort $(wildcard twin_assets_tests/test_*.py twin_assets_tests/*/test_*.py twin_assets_tests/*/*/test_*.py))
+TESTS := $(sort $(dir $(wildcard twin_assets_tests/*/__init__.py))) $(sort $(wildcard twin_assets_tests/test_*.py))
 
 # uv ignores pip's settings. Where a folder of wheels is offered, torch comes from there; otherwise from PyTorch's CPU index.
 # TORCH_BACKEND=auto picks a CUDA build on a machine with a GPU.
@@ -67,9 +67,9 @@ format: setup
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-# Each file in a process of its own: dbt, Dagster and Streamlit all take hold of a process' output streams.
+# Each folder in a process of its own: a stage's tests share a Postgres, and what one of them breaks stays with them.
 test: lint
-	@set -e; for file in $(TESTS); do echo "== $$file"; $(VENV)/bin/python -m pytest $$file; done
+	@set -e; for part in $(TESTS); do echo "== $$part"; $(VENV)/bin/python -m pytest $$part; done
 
 # The pins, resolved anew. Local versions (+cpu) are left out: which build of torch is taken is the machine's choice.
 lock: | $(UV)
