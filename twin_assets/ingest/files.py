@@ -162,7 +162,7 @@ class Archive:
             self._zip = _open_zip(path, file)
         except _NO_ZIP as error:
             raise SourceError(f"{path} is no ZIP that can be read: {error}. Download the export again.") from error
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        infos = [info for info in self._zip.infolist() if not info.filename.endswith("/")]  # is_dir() fails where there is no name
         self._refuse_bombs(infos)
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in infos:

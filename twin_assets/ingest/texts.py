@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
+from selectolax.lexbor import LexborNode
+
+from twin_assets.ingest.html import node_blocks
 from twin_assets.ingest.posts import Block, count_words
 
 _DATE_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.])(\d{2})\2(\d{2})(?!\d)")
@@ -39,6 +42,23 @@ class Text:
     edited_at: datetime | None = None
     note: str = ""
     """What a person should know of how it was read."""
+
+
+def titled_blocks(body: LexborNode, title_style: str) -> tuple[str | None, list[Block]]:
+    """The title of a document made by a word processor, and its blocks without it.
+
+    Args:
+        body: The document as HTML; it is changed by that.
+        title_style: Selector of what is styled as title; where there is nothing, a first heading of level 1 is it.
+    """
+    styled = body.css_first(title_style)
+    title = " ".join(styled.text(deep=True).split()) if styled else ""
+    if styled is not None:
+        styled.decompose()
+    blocks = node_blocks(body)
+    if not title and blocks and blocks[0].type == "heading" and blocks[0].level == 1:
+        title = blocks.pop(0).text
+    return title or None, blocks
 
 
 def persons(value: str) -> tuple[str, ...]:

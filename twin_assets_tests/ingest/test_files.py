@@ -246,6 +246,13 @@ def test_private_members_are_listed_and_not_opened(tmp_path: Path) -> None:
     assert files.opened == {"a.md"}
 
 
+def test_a_member_without_a_name_is_told_apart_from_a_folder(tmp_path: Path) -> None:
+    nameless = packed(("x", b"Words."), ("a.md", b"Words.")).replace(b"x", b"\x00")
+    files = Archive(saved(tmp_path, nameless))
+    assert files.names == ["a.md", "without a name"]
+    assert files.read("a.md") == b"Words."
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=300), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6)))
 def test_any_bytes_as_a_zip_are_refused_or_read(tmp_path: Path, change: bytes | list[tuple[int, int]]) -> None:

@@ -5,7 +5,7 @@ import dagster as dg
 import pytest
 
 from twin_assets.ingest.assets import DUE, raw_posts
-from twin_assets.ingest.checks import every_source_read, mostly_unreadable, own_posts_present, without_own_posts
+from twin_assets.ingest.checks import every_source_answered, every_source_read, mostly_unreadable, own_posts_present, without_own_posts
 from twin_assets.ingest.sensors import source_changes
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
@@ -14,6 +14,14 @@ from twin_assets.store.registry import Registry
 
 # Dagster reads pydantic models through names that pydantic has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def platform_of(database: Database) -> PlatformResource:
+    class Platform(PlatformResource):
+        def database(self) -> Database:
+            return database
+
+    return Platform()
 
 
 def test_checks_name_the_authors_concerned() -> None:
@@ -27,11 +35,7 @@ def test_a_new_file_flows_into_the_asset(database: Database, tmp_path: Path) -> 
     registry.add_source("jane", str(tmp_path))
     (tmp_path / "a.md").write_text("# A\n\nSome words of Jane.")
 
-    class Platform(PlatformResource):
-        def database(self) -> Database:
-            return database
-
-    resources = {"platform": Platform()}
+    resources = {"platform": platform_of(database)}
     with dg.DagsterInstance.ephemeral() as instance:
         tick = dg.build_sensor_context(instance=instance, resources=resources)
         asked = source_changes(tick)
@@ -80,10 +84,6 @@ def test_the_checks_of_an_author_look_at_no_other(database: Database, tmp_path: 
         registry.add_author(author)
         registry.add_source(author, str(folder))
 
-    class Platform(PlatformResource):
-        def database(self) -> Database:
-            return database
-
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(authors.name or "", list(texts))
         for author, passed in (("joe", {False, True}), ("jane", {True})):
@@ -91,9 +91,33 @@ def test_the_checks_of_an_author_look_at_no_other(database: Database, tmp_path: 
                 [raw_posts, own_posts_present, every_source_read],
                 instance=instance,
                 partition_key=author,
-                resources={"platform": Platform()},
+                resources={"platform": platform_of(database)},
             )
             assert {check.passed for check in run.get_asset_check_evaluations()} == passed
+
+
+def test_a_source_that_cannot_be_read_is_warned_of_and_the_others_are_read(database: Database, tmp_path: Path) -> None:
+    registry = Registry(database)
+    registry.add_author("jane")
+    (tmp_path / "a.md").write_text("# A\n\nSome words of Jane.")
+    registry.add_source("jane", str(tmp_path))
+    resources = {"platform": platform_of(database)}
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(authors.name or "", ["jane"])
+
+        def check() -> dg.AssetCheckEvaluation:
+            run = dg.materialize([raw_posts, every_source_answered], instance=instance, partition_key="jane", resources=resources)
+            (evaluation,) = run.get_asset_check_evaluations()
+            return evaluation
+
+        assert check().passed
+        away = str(tmp_path / "away")
+        registry.add_source("jane", away)
+        warned = check()
+        assert (warned.passed, warned.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert f"| {away} | missing |" in str(warned.metadata["sources"].value)
+        registry.remove_source("jane", away)
+        assert check().passed
 
 
 def test_a_source_that_is_not_due_is_not_read(database: Database, tmp_path: Path) -> None:
@@ -104,13 +128,9 @@ def test_a_source_that_is_not_due_is_not_read(database: Database, tmp_path: Path
         (tmp_path / name / "a.md").write_text(f"# {name}\n\nSome words of Jane.")
         registry.add_source("jane", str(tmp_path / name))
 
-    class Platform(PlatformResource):
-        def database(self) -> Database:
-            return database
-
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(authors.name or "", ["jane"])
         tags = {DUE: json.dumps([str(tmp_path / "due")])}
-        run = dg.materialize([raw_posts], instance=instance, partition_key="jane", resources={"platform": Platform()}, tags=tags)
+        run = dg.materialize([raw_posts], instance=instance, partition_key="jane", resources={"platform": platform_of(database)}, tags=tags)
         metadata = run.asset_materializations_for_node("ingest__raw_posts")[0].metadata
     assert (metadata["documents"].value, metadata["rows_and_files"].value) == (1, 1)

@@ -9,28 +9,16 @@ from hypothesis import strategies as st
 from twin_assets.ingest.collect import collect
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.inspect import inspect
-from twin_assets.ingest.posts import Post
 from twin_assets.ingest.registry import normalized, open_source
 from twin_assets.ingest.sources.feed import Feed
 from twin_assets.ingest.sources.linkedin import repair
 from twin_assets.ingest.tables import parse_csv
 from twin_assets.ingest.web import Web
 from twin_assets.settings import Settings
+from twin_assets_tests.ingest.inputs import read, write
 
 SHARES = "Date,ShareLink,ShareCommentary,SharedUrl,MediaUrl,Visibility\n"
 LINK = "https://www.linkedin.com/feed/update/urn%3Ali%3Ashare%3A"
-
-
-def read(location: Path) -> dict[str, Post]:
-    return {post.origin: post for post in collect(open_source(str(location), Web()))}
-
-
-def write(folder: Path, files: dict[str, str | bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder
 
 
 def test_a_blog_with_every_file_accounted_for(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from xml.parsers.expat import ExpatError
 
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import Archive, UnreadableTextError
-from twin_assets.ingest.html import node_blocks, parse
+from twin_assets.ingest.html import parse
 from twin_assets.ingest.posts import Block, parse_date
-from twin_assets.ingest.texts import Text, persons, sane_title
+from twin_assets.ingest.texts import Text, persons, sane_title, titled_blocks
 
 MAX_XML_BYTES = 24 * 1024 * 1024
 """Of all parts that hold text; a novel has five. The tree of it takes forty times as much memory."""
@@ -113,14 +113,7 @@ def _body(html: str) -> tuple[str | None, list[Block]]:
         return None, []
     for mark in body.css(_NOTE_MARKS):
         mark.decompose()
-    styled = body.css_first("h1.title")
-    title = " ".join(styled.text(deep=True).split()) if styled else ""
-    if styled is not None:
-        styled.decompose()
-    blocks = node_blocks(body)
-    if not title and blocks and blocks[0].type == "heading" and blocks[0].level == 1:
-        title = blocks.pop(0).text
-    return title or None, blocks
+    return titled_blocks(body, "h1.title")
 
 
 def _properties(parts: dict[str, bytes]) -> dict[str, str]:

@@ -6,9 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from selectolax.lexbor import LexborNode
 
-from twin_assets.ingest.html import node_blocks, parse
+from twin_assets.ingest.html import parse
 from twin_assets.ingest.pages import decode_html
-from twin_assets.ingest.texts import Text
+from twin_assets.ingest.texts import Text, titled_blocks
 
 _WRAPPER = re.compile(r"https?://(?:www\.)?google\.com/url\?[^\s<>\"']+")
 _NOTE_MARKS = "a[href^='#ftnt']"
@@ -33,14 +33,8 @@ def read_google_doc(content: bytes) -> Text:
     for link in body.css("a"):
         if _WRAPPER.fullmatch(link.text(deep=True).strip()):
             link.replace_with(_unwrapped(link.text(deep=True).strip()))
-    styled = body.css_first("p.title")
-    title = " ".join(styled.text(deep=True).split()) if styled else ""
-    if styled is not None:
-        styled.decompose()
-    blocks = node_blocks(body)
-    if not title and blocks and blocks[0].type == "heading" and blocks[0].level == 1:
-        title = blocks.pop(0).text
-    return Text(tuple(blocks), title or None)
+    title, blocks = titled_blocks(body, "p.title")
+    return Text(tuple(blocks), title)
 
 
 def _box(node: LexborNode) -> LexborNode:

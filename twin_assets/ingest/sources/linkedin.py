@@ -17,6 +17,7 @@ from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import Files, OneFile, UnreadableTextError, not_read, read_text
 from twin_assets.ingest.html import node_blocks, parse
 from twin_assets.ingest.pages import decode_html
+from twin_assets.ingest.plain import paragraphs
 from twin_assets.ingest.posts import Block, Post, State, canonical_url, not_a_text, parse_date
 from twin_assets.ingest.source import EXACT, Address, Coverage, Source
 from twin_assets.ingest.tables import parse_csv
@@ -241,14 +242,6 @@ def moment(milliseconds: object) -> datetime | None:
         return None
     found = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return found if _FOUNDED < found < datetime.now(UTC) + timedelta(days=1) else None
-
-
-def paragraphs(text: str) -> Iterator[Block]:
-    """Paragraphs of plain text: blank lines part them, the writer's line breaks stay."""
-    for part in re.split(r"\n[ \t]*\n+", text):
-        lines = "\n".join(line.rstrip() for line in part.split("\n")).strip("\n")
-        if lines.strip():
-            yield Block("paragraph", lines.strip())
 
 
 def comment_blocks(text: str) -> Iterator[Block]:

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from twin_assets.ingest.errors import FetchError, SourceError
 from twin_assets.ingest.html import html_blocks
+from twin_assets.ingest.plain import paragraphs
 from twin_assets.ingest.posts import Block, Kind, Post, State, canonical_url, parse_date
 from twin_assets.ingest.shapes import at, items, number_id, text
 from twin_assets.ingest.source import Coverage, Source
@@ -23,7 +24,6 @@ from twin_assets.ingest.sources.linkedin import (
     comment_blocks,
     comment_key,
     moment,
-    paragraphs,
     read_comments,
     read_shares,
     share_state,

@@ -7,11 +7,11 @@ import pytest
 from twin_assets.ingest.collect import collect
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import open_files
-from twin_assets.ingest.posts import Post
 from twin_assets.ingest.registry import open_source
 from twin_assets.ingest.sources.documents import Documents, from_files
 from twin_assets.ingest.sources.google_docs import is_google_doc, read_google_doc
 from twin_assets.ingest.web import Web
+from twin_assets_tests.ingest.inputs import read, write
 from twin_assets_tests.ingest.sources.test_docx import document, paragraph
 from twin_assets_tests.ingest.sources.test_pdf import PROSE, placed, written
 
@@ -27,17 +27,6 @@ GOOGLE = (
     '<div style="border:1px solid black"><p><a href="#cmnt_ref1" id="cmnt1">[a]</a><span>A remark by an editor.</span></p></div>'
     "</body></html>"
 )
-
-
-def read(path: Path) -> dict[str, Post]:
-    return {post.origin: post for post in collect(open_source(str(path), Web()))}
-
-
-def write(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
 
 
 def zipped(path: Path, files: dict[str, bytes]) -> Path:

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from twin_assets.ingest.collect import collect
 from twin_assets.ingest.files import UnreadableTextError
-from twin_assets.ingest.posts import Block, Post
+from twin_assets.ingest.posts import Block
 from twin_assets.ingest.registry import open_source
 from twin_assets.ingest.sources import docx as module
 from twin_assets.ingest.sources.docx import read_docx
 from twin_assets.ingest.web import Web
+from twin_assets_tests.ingest.inputs import read
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -67,10 +68,6 @@ def document(body: str, properties: str = "", more: Mapping[str, str] | None = N
 
 def blocks(body: str, more: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
     return [(block.type, block.text) for block in read_docx(document(body, more=more)).blocks]
-
-
-def read(path: Path) -> dict[str, Post]:
-    return {post.origin: post for post in collect(open_source(str(path), Web()))}
 
 
 def why(content: bytes) -> str:

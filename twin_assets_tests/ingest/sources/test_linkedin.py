@@ -34,23 +34,12 @@ from twin_assets.ingest.sources.linkedin_activity import LinkedInActivity, read_
 from twin_assets.ingest.sources.linkedin_api import LinkedInApi
 from twin_assets.ingest.web import Limits, MemoryPages, Web
 from twin_assets.settings import get_settings
+from twin_assets_tests.ingest.inputs import read, write
 
 SHARES = "Date,ShareLink,ShareCommentary,SharedUrl,MediaUrl,Visibility\n"
 COMMENTS = "Date,Link,Message\n"
 UPDATE = "https://www.linkedin.com/feed/update/urn%3Ali%3A"
 PRIVATE = ("messages.csv", "Connections.csv", "Phone Numbers.csv", "Email Addresses.csv", "Logins.csv", "Ad_Targeting.csv", "Profile.csv")
-
-
-def write(folder: Path, files: dict[str, str | bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder
-
-
-def read(location: Path) -> dict[str, Post]:
-    return {post.origin: post for post in collect(open_source(str(location), Web()))}
 
 
 def article(

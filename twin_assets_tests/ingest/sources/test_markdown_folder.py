@@ -9,13 +9,7 @@ from twin_assets.ingest.collect import collect
 from twin_assets.ingest.files import open_files
 from twin_assets.ingest.posts import Post
 from twin_assets.ingest.sources.markdown_folder import from_files
-
-
-def write(folder: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(content)
-    return folder
+from twin_assets_tests.ingest.inputs import write
 
 
 def read(path: Path) -> dict[str, Post]:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from twin_assets.ingest.collect import collect
 from twin_assets.ingest.errors import SourceError
 from twin_assets.ingest.files import open_files
-from twin_assets.ingest.posts import Post
 from twin_assets.ingest.registry import open_source
 from twin_assets.ingest.sources.notion import NotionExport, from_files
 from twin_assets.ingest.web import Web
+from twin_assets_tests.ingest.inputs import read
 
 ID = "0123456789abcdef0123456789abcde"
 HTML = f"""<html><head><title>After</title></head><body><article id="x" class="page sans"><header>
@@ -67,10 +67,6 @@ def placed(folder: Path, kind: str, members: dict[str, str | bytes]) -> Path:
         inside = zipped({f"Export-7c-Part-{n}.zip": zipped(half) for n, half in enumerate(halves, 1)})
     (folder / "x.zip").write_bytes(inside)
     return folder / "x.zip"
-
-
-def read(path: Path) -> dict[str, Post]:
-    return {post.origin: post for post in collect(open_source(str(path), Web()))}
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "parts"])

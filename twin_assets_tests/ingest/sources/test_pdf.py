@@ -11,15 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pdfminer.fontmetrics import FONT_METRICS
 
-from twin_assets.ingest.collect import collect
 from twin_assets.ingest.files import UnreadableTextError
 from twin_assets.ingest.pdf_layout import Word, read_pages
-from twin_assets.ingest.posts import Block, Post
-from twin_assets.ingest.registry import open_source
+from twin_assets.ingest.posts import Block
 from twin_assets.ingest.sources import pdf as module
 from twin_assets.ingest.sources.pdf import parse_pdf_date, read_pdf
 from twin_assets.ingest.texts import persons, sane_title
-from twin_assets.ingest.web import Web
+from twin_assets_tests.ingest.inputs import read
 
 FONTS = {"F1": "Helvetica", "F2": "Helvetica-Bold", "F3": "Courier"}
 Run = tuple[float, float, float, str, str]
@@ -117,10 +115,6 @@ def laid_out(*pages: Sequence[Run]) -> list[Block]:
 
 def texts(*pages: Sequence[Run]) -> list[str]:
     return [block.text for block in laid_out(*pages)]
-
-
-def read(path: Path) -> dict[str, Post]:
-    return {post.origin: post for post in collect(open_source(str(path), Web()))}
 
 
 def test_a_document_from_its_bytes(tmp_path: Path) -> None:
