@@ -55,11 +55,14 @@ _RAW = _tags("script style textarea title xmp iframe noembed noframes")
 _FEW_TAGS = 15_000
 _DEEPEST = 2_000
 _LONGEST_TAG = 64 * 1024
-_TAG = re.compile(
-    r"<!--.*?(?:-->|\Z)"
-    r"""|<(/?)([a-zA-Z][^\s/>]*+)(?:[^>"'=]++|=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))?+|["'])*+>?""",
-    re.DOTALL,
+_SHORT_PAGE = 2 * _LONGEST_TAG
+_START_TAG = (
+    r"<([a-zA-Z][^\s/>]*+)"
+    r"""(?:[\s/]++|[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^\s>"'][^\s>]*+)?+)?+)*+>?+"""
 )
+"""With its attributes, as HTML reads them (13.2.5.32 to 39): a quotation mark counts only at the start of a value."""
+_START_TAGS = re.compile(_START_TAG.replace("(", "(?:", 1))
+_TAG = re.compile(rf"<!--.*?(?:-->|\Z)|{_START_TAG}|</([a-zA-Z][^\s/>]*+)[^>]*+>?+", re.DOTALL)
 _DATA_ADDRESS = re.compile(r"data:[^\s\"'>]+")
 
 
@@ -68,10 +71,12 @@ def parse(html: str) -> LexborHTMLParser:
 
     Tags nested by the thousand and tags of many thousand attributes would take the parser minutes, as its time grows with their square.
     So tags are left out where more than 2,000 are open, and a tag longer than 64 KB loses the images that are written into it, or if
-    that is not enough all its attributes. Where there are neither many tags nor long ones, only that is looked at.
+    that is not enough all its attributes. Where there are neither many tags nor long ones, only that is looked at; in a page of less
+    than 128 KB nothing takes long enough to look for.
     """
     many = html.count("<") - html.count("</") > _FEW_TAGS
-    return LexborHTMLParser(_bounded(html) if many or len(max(html.split(">"), key=len)) > _LONGEST_TAG else html)
+    long = len(html) > _SHORT_PAGE and max(map(len, _START_TAGS.findall(html)), default=0) > _LONGEST_TAG
+    return LexborHTMLParser(_bounded(html) if many or long else html)
 
 
 def _bounded(html: str) -> str:
@@ -82,17 +87,16 @@ def _bounded(html: str) -> str:
     start = position = depth = 0
     while tag := _TAG.search(html, position):
         position = tag.end()
-        if not tag[2]:
+        if not (name := (tag[1] or tag[2] or "").lower()):
             continue
-        name = tag[2].lower()
         if position - tag.start() > _LONGEST_TAG:
             kept += [html[start : tag.start()], _shortened(tag)]
             start = position
-        if tag[1] and left_out[name]:
+        if tag[2] and left_out[name]:
             left_out[name] -= 1
             kept.append(html[start : tag.start()])
             start = position
-        elif tag[1]:
+        elif tag[2]:
             closed = min(opened[name], 1)
             opened[name] -= closed
             depth -= closed
@@ -112,7 +116,7 @@ def _bounded(html: str) -> str:
 
 def _shortened(tag: re.Match[str]) -> str:
     short = _DATA_ADDRESS.sub("", tag[0])
-    return short if len(short) <= _LONGEST_TAG else f"<{tag[1]}{tag[2][:100]}>"
+    return short if len(short) <= _LONGEST_TAG else f"<{tag[1][:100]}>" if tag[1] else f"</{tag[2][:100]}>"
 
 
 def html_blocks(html: str, *, bare_text: bool = True) -> list[Block]:

@@ -160,9 +160,15 @@ def test_a_tag_of_many_attributes_loses_them() -> None:
     tag = "<p " + " ".join(f"a{n}" for n in range(50_000)) + ">"
     paragraph = parse(f"{tag}Mine.</p><p id=b>More.</p>").css("p")
     assert [(node.text(), len(node.attributes)) for node in paragraph] == [("Mine.", 0), ("More.", 1)]
-    quoted = parse(tag.replace("<p ", "<p t='>' ") + "Mine.</p>").css_first("p")
-    assert quoted is not None
-    assert (quoted.text(), len(quoted.attributes)) == ("Mine.", 0)
+
+
+@pytest.mark.parametrize("start", ["<p ", '<p " ', '<p =" ', "<p =' ", '<p t=a" ', '<p t="<>" '])
+@pytest.mark.parametrize("attribute", ["a{}", 'a{}=">"', "a{}='<>'", 'a{} = ">"'])
+def test_no_quotation_mark_hides_how_long_a_tag_is(start: str, attribute: str) -> None:
+    tag = start + " ".join(attribute.format(n) for n in range(30_000)) + ">"
+    paragraph = parse(tag + "Mine.</p>").css_first("p")
+    assert paragraph is not None
+    assert (paragraph.text(), len(paragraph.attributes)) == ("Mine.", 0)
 
 
 def test_a_picture_written_into_a_page_keeps_its_description() -> None:
