@@ -51,11 +51,13 @@ def reconcile(context: dg.SensorEvaluationContext, platform: PlatformResource) -
         late = [asset for asset in behind(context.instance, graph, author) if not held(context.instance, graph, asset.key)]
         if any(asset.key == DEPLOYMENT for asset in late) and _may_not_serve(author, platform.registry()):
             late = [asset for asset in late if asset.key != DEPLOYMENT]
+        # What one dbt build makes together is requested together.
+        made = {frozenset(graph.get(asset.key).assets_def.keys): asset for asset in late}
         requests += [
             dg.RunRequest(
-                run_key=f"{author}:{asset.key.to_user_string()}:{asset.consumed}", partition_key=author, asset_selection=[asset.key]
+                run_key=f"{author}:{asset.key.to_user_string()}:{asset.consumed}", partition_key=author, asset_selection=sorted(keys)
             )
-            for asset in late
+            for keys, asset in made.items()
         ]
     return dg.SensorResult(run_requests=requests)
 

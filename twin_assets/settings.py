@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     linkedin_token: SecretStr | None = Field(None, description="Access token for LinkedIn's Member Data Portability API.")
     substack_cookie: SecretStr | None = Field(None, description="Your own substack.sid cookie, to read your own paid posts.")
 
+    phone_regions: str = Field(
+        "US,GB", description="Countries whose national phone numbers are masked, as ISO codes; empty masks only international ones."
+    )
     held_out_share: float = Field(0.2, gt=0, lt=1, description="Newest share of an author's documents kept out of training and few-shot.")
     min_training_words: int = Field(3000, ge=0, description="Words of own prose below which no training starts.")
     passage_min_words: int = Field(60, ge=10, description="Shortest passage that becomes a training answer.")

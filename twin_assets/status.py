@@ -1,11 +1,13 @@
 """Where each author stands: what was learned from, the newest versions, and what is behind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from sqlalchemy import text
 
 from twin_assets.ingest.crawls import Read, last_reads, unanswered
-from twin_assets.reconcile import behind
+from twin_assets.reconcile import Behind, behind
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database, open_database
 from twin_assets.store.registry import Deployment, Registry
@@ -38,8 +40,14 @@ def author_status(settings: Settings) -> list[AuthorStatus]:
     registry = Registry(database)
     graph = defs.resolve_asset_graph()
     with dagster_instance(settings) as instance:
-        stale = {author: [asset.key.path[-1] for asset in behind(instance, graph, author)] for author in registry.authors()}
+        stale = {author: _names(graph, behind(instance, graph, author)) for author in registry.authors()}
     return [_status(author, database, registry, late) for author, late in stale.items()]
+
+
+def _names(graph: BaseAssetGraph, late: Sequence[Behind]) -> list[str]:
+    """Assets by name; those that are made together, such as the dbt models, by the name of what makes them."""
+    made = [graph.get(asset.key).assets_def for asset in late]
+    return list(dict.fromkeys(one.op.name if len(one.keys) > 1 else one.key.path[-1] for one in made))
 
 
 def _status(author: str, database: Database, registry: Registry, stale: list[str]) -> AuthorStatus:

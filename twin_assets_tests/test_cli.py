@@ -19,6 +19,7 @@ from rich.console import Console
 from sqlalchemy import text
 
 from twin_assets import cli, runs
+from twin_assets.cleaning import scratch
 from twin_assets.ingest import read as reading_module
 from twin_assets.ingest.registry import open_source
 from twin_assets.ingest.source import Source
@@ -166,6 +167,50 @@ def test_inspect_of_what_cannot_be_read_is_one_clear_error(twin: Callable[..., R
     failed(twin("inspect", str(tmp_path / "Comments.csv")), "Comments.csv")
 
 
+def test_inspect_clean_shows_what_would_be_removed_and_writes_nothing(
+    twin: Callable[..., Result], database: Database, posts: Path, tmp_path: Path
+) -> None:
+    footer = "I write about bread. Follow along!"
+    for number in range(4):
+        (posts / f"more-{number}.md").write_text(f"---\ntitle: More {number}\n---\n{PARAGRAPH.format(number)}\n\n{footer}\n")
+    page = tmp_path / "page.html"
+    result = twin("inspect", str(posts), "--clean", "--html", str(page))
+    assert result.code == 0
+    assert "6 documents kept, 1 dropped" in result.out
+    assert f"{footer}  in 4 of 6 documents of {posts}" in result.out
+    assert f"The page for the browser: {page}" in result.out
+    assert f"<del>{footer}</del>" in page.read_text()
+    with database.begin() as connection:
+        assert connection.scalar(text("select count(*) from ingest.raw_posts")) == 0
+        assert connection.scalar(text("select count(*) from pg_database where datname like '%scratch%'")) == 0
+
+
+def test_inspect_clean_shows_one_document_as_json(twin: Callable[..., Result], posts: Path) -> None:
+    found = json.loads(twin("inspect", str(posts), "--clean", "--document", "one", "--json").out)
+    assert (found["source"], found["title"], found["reason"]) == (str(posts), "One [loaf]", "")
+    assert "".join(piece["text"] for block in found["blocks"] for piece in block["pieces"]) == PARAGRAPH.format("first")
+
+
+def test_ctrl_c_while_cleaning_leaves_no_database(
+    twin: Callable[..., Result], database: Database, posts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted_dbt(*_: object) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+        raise AssertionError("the signal did not arrive")
+
+    monkeypatch.setattr(scratch, "run_dbt", interrupted_dbt)
+    failed(twin("inspect", str(posts), "--clean"), "Stopped", code=130)
+    with database.begin() as connection:
+        assert connection.scalar(text("select count(*) from pg_database where datname like '%scratch%'")) == 0
+
+
+def test_inspect_of_an_author_says_what_is_missing(twin: Callable[..., Result], posts: Path) -> None:
+    twin("add", "jane", "--source", str(posts))
+    failed(twin("inspect", "--author", "joe"), "No author 'joe'", "Known: jane")
+    failed(twin("inspect", "--author", "jane"), "has been cleaned yet", "twin run jane --to cleaned_documents")
+
+
 def test_status_names_what_is_stale(twin: Callable[..., Result], posts: Path) -> None:
     assert "not up" in twin("status").out
     twin("add", "jane", "--source", str(posts))
@@ -270,6 +315,9 @@ def test_write_needs_a_deployment_and_a_prompt(twin: Callable[..., Result], post
         (["wrong"], "wrong"),
         (["run"], "NAME"),
         (["inspect", "a", "b"], "b"),
+        (["inspect"], "PATH_OR_URL"),
+        (["inspect", "a", "--author", "jane"], "--author"),
+        (["inspect", "--author", "jane", "--until", "2024-01-01"], "--until"),
         (["write", "jane", "bread", "--words", "5"], "20"),
         (["run", "jane", "--fast"], "--fast"),
     ],
@@ -359,7 +407,16 @@ def test_too_little_text_to_train_on_still_gets_its_features(brief: Brief) -> No
     assert "features/embeddings: done" in brief.result.out
 
 
+def test_inspect_shows_what_was_removed_from_an_authors_documents(brief: Brief) -> None:
+    assert "10 documents kept, 0 dropped" in call("inspect", "--author", "brief").out
+    result = call("inspect", "--author", "brief", "--document", "The first loaf")
+    assert result.code == 0
+    assert " ".join(PARAGRAPH.format("first").split()[:8]) in result.out
+    failed(call("inspect", "--author", "brief", "--document", "loaf"), "may be one of these documents", "The second loaf")
+    failed(call("inspect", "--author", "brief", "--document", "cake"), "No document is called 'cake'")
+
+
 def test_status_notices_a_post_that_was_not_cleaned_yet(brief: Brief) -> None:
     row = next(line for line in brief.status.out.splitlines() if line.split()[:1] == ["brief"])
     assert row.split()[1] == "10"
-    assert "stg_raw_posts" in row
+    assert "annotations" in row and "cleaning" in row

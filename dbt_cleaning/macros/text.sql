@@ -5,24 +5,30 @@
 {%- endmacro %}
 
 
+{# A URL, with the brackets or code marks around it. #}
+{% macro url_pattern() -%}
+    {%- set url = '(https?://|www\\.)([^\\s<>()`]|\\([^\\s<>()`]*\\))*([^\\s<>()`.,;:!?"\'\'’”…]|\\([^\\s<>()`]*\\))' -%}
+    \s*(\({{ url }}\)|<{{ url }}>|`{{ url }}`|{{ url }})
+{%- endmacro %}
+
+
 {# A line without its URLs, nor the brackets, code marks and space around them; empty where only a marker is left. #}
 {% macro without_urls(line) -%}
-    {%- set url = '(https?://|www\\.)([^\\s<>()`]|\\([^\\s<>()`]*\\))*([^\\s<>()`.,;:!?"\'\'’”…]|\\([^\\s<>()`]*\\))' -%}
     case
-        when {{ line }} !~* 'https?://|www\.' then {{ line }}
+        when strpos({{ line }}, '://') = 0 and {{ line }} !~* 'www\.' then {{ line }}
         else regexp_replace(
-            ltrim(regexp_replace({{ line }}, '\s*(\({{ url }}\)|<{{ url }}>|`{{ url }}`|{{ url }})', '', 'gi')),
-            '^([-*•→👉:]|\d+[.)])?\s*$', ''
+            ltrim(regexp_replace({{ line }}, '{{ url_pattern() }}', '', 'gi')), '^([-*•→👉:]|\d+[.)])?\s*$', ''
         )
     end
 {%- endmacro %}
 
 
 {# Composed accents, and plain letters for the "bold" ones out of the mathematical alphabets (U+1D400 to U+1D7FF).
-   NFKC is slow and changes much else, so it sees these characters alone; plain ASCII is passed through. #}
+   Normalizing is slow, and NFKC changes much else: texts of Latin letters and common punctuation, of which there is nothing
+   to compose, are passed through, and NFKC sees the bold letters alone. #}
 {% macro searchable(text) -%}
     case
-        when octet_length({{ text }}) = length({{ text }}) then {{ text }}
+        when {{ text }} !~ '[^\u0001-\u02FF\u2010-\u2027\u2030-\u205E\u20A0-\u20CF]' then {{ text }}
         when {{ text }} !~ '[\U0001D400-\U0001D7FF]' then normalize({{ text }}, nfc)
         else normalize((
             select
@@ -32,5 +38,45 @@
                 )
             from string_to_table({{ text }}, null) with ordinality as characters (character, place)
         ), nfc)
+    end
+{%- endmacro %}
+
+
+{# Words: runs without blanks, and of the scripts that have no blanks two characters for one. Cutting at blanks takes half
+   the time of counting by '\S+'; only texts of mostly long characters are looked through for such scripts. #}
+{% macro words(text) -%}
+    (
+        coalesce(cardinality(array_remove(string_to_array(translate({{ text }}, E'\n\t', '  '), ' '), '')), 0)
+        + case
+            when octet_length({{ text }}) < 1.5 * length({{ text }}) then 0
+            else regexp_count({{ text }}, '[\u0E00-\u0E7F\u3040-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF]') / 2
+        end
+    )
+{%- endmacro %}
+
+
+{# A text with placeholders where private things stand in it. Masks: {block, start, end, placeholder}, start from 0. #}
+{% macro masked(text, masks, block) -%}
+    case
+        when {{ masks }} = '[]'::jsonb then {{ text }}
+        else (
+            select
+                coalesce(
+                    string_agg(
+                        substr({{ text }}, mask.behind + 1, mask.start - mask.behind) || mask.placeholder, ''
+                        order by mask.start
+                    ) || substr({{ text }}, max(mask."end") + 1),
+                    {{ text }}
+                )
+            from (
+                select
+                    found.start,
+                    found."end",
+                    found.placeholder,
+                    lag(found."end", 1, 0) over (order by found.start) as behind
+                from jsonb_to_recordset({{ masks }}) as found (block int, start int, "end" int, placeholder text)
+                where found.block = {{ block }}
+            ) as mask
+        )
     end
 {%- endmacro %}

@@ -7,13 +7,12 @@
 
 with documents as (
     select
-        cleaned.document_id,
-        cleaned.author,
-        cleaned.text_for_voice,
-        posts.source
-    from {{ ref('cleaned_documents') }} as cleaned
-    inner join {{ ref('stg_raw_posts') }} as posts on cleaned.document_id = posts.document_id
-    where {{ for_author('cleaned.author') }}
+        document_id,
+        author,
+        publication,
+        text_for_voice
+    from {{ ref('cleaned_documents') }}
+    where {{ for_author() }} and {{ in_scope() }}
 ),
 
 interface_lines as (
@@ -23,32 +22,38 @@ interface_lines as (
     from documents
     cross join lateral string_to_table(documents.text_for_voice, E'\n') as line (line_text)
     where
-        lower(btrim(line.line_text, ' !')) in (
-            'share this post', 'copy link', 'subscribe', 'subscribe now', 'sign in', 'thanks for reading', 'leave a comment',
-            'ready for more?', 'upgrade to paid', 'discussion about this post'
+        length(line.line_text) <= 200
+        and (
+            lower(btrim(line.line_text, ' !')) in (
+                'share this post', 'copy link', 'subscribe', 'subscribe now', 'sign in', 'thanks for reading', 'leave a comment',
+                'ready for more?', 'upgrade to paid', 'discussion about this post'
+            )
+            or line.line_text ~* '^originally published (at|on) \S+$'
+            or line.line_text ilike '%subscribe for free to receive new posts%'
         )
-        or line.line_text ~* '^(originally published (at|on) \S+|.{0,120}subscribe for free to receive new posts.{0,60})$'
 ),
 
-sources as (
+publications as (
     select
         author,
-        source,
+        publication,
         count(*) as documents
-    from {{ ref('stg_raw_posts') }}
-    where {{ for_author() }}
-    group by author, source
+    from {{ ref('int_posts') }}
+    where {{ for_author() }} and reason is null
+    group by author, publication
 ),
 
 paragraphs as (
     select
         documents.document_id,
         documents.author,
-        documents.source,
+        documents.publication,
         paragraph.paragraph_text
     from documents
     cross join lateral string_to_table(documents.text_for_voice, E'\n\n') as paragraph (paragraph_text)
-    where regexp_count(paragraph.paragraph_text, '\S+') between 1 and {{ var('boilerplate_words') }}
+    where
+        length(paragraph.paragraph_text) <= 60 * {{ var('boilerplate_words') }}
+        and {{ words('paragraph.paragraph_text') }} between 1 and {{ var('boilerplate_words') }}
 ),
 
 repeated as (
@@ -56,11 +61,12 @@ repeated as (
         min(paragraphs.document_id::text)::uuid as document_id,
         paragraphs.paragraph_text as line_text
     from paragraphs
-    inner join sources on paragraphs.author = sources.author and paragraphs.source = sources.source
-    group by paragraphs.author, paragraphs.source, paragraphs.paragraph_text, sources.documents
+    inner join publications
+        on paragraphs.author = publications.author and paragraphs.publication = publications.publication
+    group by paragraphs.author, paragraphs.publication, paragraphs.paragraph_text, publications.documents
     having
         count(distinct paragraphs.document_id)
-        >= greatest({{ var('boilerplate_documents') }}, {{ var('boilerplate_share') }} * sources.documents)
+        >= greatest({{ var('boilerplate_documents') }}, {{ var('boilerplate_share') }} * publications.documents)
 )
 
 select * from interface_lines

@@ -7,30 +7,29 @@
 
 {%- set marks = '[\'\'’"“”„«»‘,;!?…—–]' %}
 
-with blocks as (
+with documents as (
     select
-        posts.document_id,
-        block.value ->> 'text' as block_text
-    from {{ ref('stg_raw_posts') }} as posts
-    cross join lateral jsonb_array_elements(posts.blocks) as block (value)
-    where {{ for_author('posts.author') }} and block.value ->> 'type' in ('paragraph', 'list')
+        document_id,
+        text_for_voice
+    from {{ ref('cleaned_documents') }}
+    where {{ for_author() }} and {{ in_scope() }} and boilerplate_lines = 0
 ),
 
 prose as (
     select
-        document_id,
-        sum(regexp_count({{ without_urls('block_text') }}, '{{ marks }}')) as marks
-    from blocks
-    group by document_id
+        documents.document_id,
+        documents.text_for_voice,
+        sum(regexp_count({{ without_urls("(block.value ->> 'text')") }}, '{{ marks }}')) as marks_written
+    from documents
+    inner join {{ ref('stg_posts') }} as posts on documents.document_id = posts.document_id
+    cross join lateral jsonb_array_elements(posts.blocks) as block (value)
+    where block.value ->> 'type' in ('paragraph', 'list') and posts.masks = '[]'
+    group by documents.document_id, documents.text_for_voice
 )
 
 select
-    cleaned.document_id,
-    prose.marks as marks_written,
-    regexp_count(cleaned.text_for_voice, '{{ marks }}') as marks_kept
-from {{ ref('cleaned_documents') }} as cleaned
-inner join prose on cleaned.document_id = prose.document_id
-where
-    {{ for_author('cleaned.author') }}
-    and cleaned.boilerplate_lines = 0
-    and regexp_count(cleaned.text_for_voice, '{{ marks }}') < prose.marks
+    document_id,
+    marks_written,
+    regexp_count(text_for_voice, '{{ marks }}') as marks_kept
+from prose
+where regexp_count(text_for_voice, '{{ marks }}') < marks_written

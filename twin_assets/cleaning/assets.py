@@ -12,6 +12,8 @@ import dagster as dg
 from packaging.version import Version
 
 from twin_assets.cleaning import project
+from twin_assets.cleaning.annotate import parse_regions
+from twin_assets.cleaning.annotations import annotation_figures, sync_annotations
 from twin_assets.cleaning.documents import summarise
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
@@ -22,6 +24,8 @@ with project.dbt_core_hidden():
     from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
 
 CLEANED_DOCUMENTS = dg.AssetKey(["cleaning", "cleaned_documents"])
+DROPPED_DOCUMENTS = dg.AssetKey(["cleaning", "dropped_documents"])
+ANNOTATIONS = dg.AssetKey(["cleaning", "annotations"])
 
 
 class CleaningTranslator(DagsterDbtTranslator):
@@ -59,6 +63,40 @@ class InstalledDbt(DbtCliResource):
         return None  # only for fetching row counts, which here are those of all authors
 
 
+@dg.asset(
+    key_prefix="cleaning",
+    deps=[dg.AssetKey(["ingest", "raw_posts"])],
+    partitions_def=authors,
+    group_name="cleaning",
+    kinds={"python", "postgres"},
+    owners=["team:twin"],
+    tags={"cost": "cpu"},
+)
+def annotations(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
+    """What SQL cannot see of a kept post: the language of its own prose, and where private things stand in it.
+
+    E-mail addresses, phone numbers, passwords and keys are replaced by `[email 1]`, `[phone 1]`, `[secret 1]` in everything that comes
+    after. How much a text repeats itself, and what chatbots leave behind (`[Your Name]`, `turn0search0`), is counted; posts with such
+    leftovers are listed, and stay. Only posts that are new or changed are looked at.
+    """
+    author, database, settings = context.partition_key, platform.database(), platform.settings()
+    report = sync_annotations(database, author, parse_regions(settings.phone_regions), context.log.info)
+    figures = annotation_figures(database, author)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(report.version),
+        metadata={
+            "looked_at": report.looked_at,
+            "unchanged": report.unchanged,
+            "deleted": report.deleted,
+            **figures.masked,
+            "languages": dg.MetadataValue.md(figures.languages),
+            "flagged": figures.flagged,
+            "flagged_posts": dg.MetadataValue.md(figures.flagged_posts),
+            "dagster/partition_row_count": report.looked_at + report.unchanged,
+        },
+    )
+
+
 @dbt_assets(
     manifest=project.manifest(get_settings()),
     dagster_dbt_translator=CleaningTranslator(),
@@ -76,7 +114,8 @@ def cleaning(context: dg.AssetExecutionContext, platform: PlatformResource) -> I
 def _dbt_build(context: dg.AssetExecutionContext, settings: Settings, database: Database, author: str) -> Iterator[object]:
     # Unit tests are about the code, not about this author: they run in the test suite. A target folder per author keeps
     # dbt's partial parse valid, which a change of its variables would throw away.
-    arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps({"author": author})]
+    variables = {"author": author, "changed_only": True, "rules": project.digest(settings)}
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
     with project.applied(project.environment(database.url)):
         dbt = InstalledDbt(project_dir=str(project.PROJECT), profiles_dir=str(project.PROJECT), dbt_executable=str(project.DBT))
         target = project.target(settings) / "authors" / quote(author, safe="")

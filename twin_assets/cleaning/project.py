@@ -136,30 +136,31 @@ def manifest(settings: Settings) -> Path:
     """
     folder = target(settings)
     path, stamp = folder / "manifest.json", folder / "manifest.sha256"
-    digest = _digest(settings)
-    if _is_current(path, stamp, digest):
+    current = digest(settings)
+    if _is_current(path, stamp, current):
         return path
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "manifest.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_current(path, stamp, digest):
+        if not _is_current(path, stamp, current):
             stamp.unlink(missing_ok=True)
             run_dbt(settings, ["parse"])
-            stamp.write_text(digest)
+            stamp.write_text(current)
             log.info("dbt project parsed", manifest=str(path))
     return path
 
 
+def digest(settings: Settings) -> str:
+    """Hash of the project's files and of what reads them: with it the manifest is made anew, and every document cleaned anew."""
+    files = sorted(path for pattern in ("*.yml", "*/**/*.yml", "*/**/*.sql") for path in PROJECT.glob(pattern))
+    found = hashlib.sha256(f"{version('dbt-core')} {make_url(_database_url(settings)).database}".encode())
+    for path in files:
+        found.update(f"\n{path.relative_to(PROJECT)}\n".encode() + path.read_bytes())
+    return found.hexdigest()
+
+
 def _is_current(path: Path, stamp: Path, digest: str) -> bool:
     return path.exists() and stamp.exists() and stamp.read_text() == digest
-
-
-def _digest(settings: Settings) -> str:
-    files = sorted(path for pattern in ("*.yml", "*/**/*.yml", "*/**/*.sql") for path in PROJECT.glob(pattern))
-    digest = hashlib.sha256(f"{version('dbt-core')} {make_url(_database_url(settings)).database}".encode())
-    for path in files:
-        digest.update(f"\n{path.relative_to(PROJECT)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _database_url(settings: Settings) -> str:

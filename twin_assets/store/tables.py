@@ -1,7 +1,22 @@
 """The tables that the stages share. They are the contract: migrations follow this file, and a test holds the two together."""
 
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -111,6 +126,28 @@ reads = Table(
     ),
     schema="ingest",
     comment="How the last read of each source ended.",
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("document_id", Uuid, ForeignKey("ingest.raw_posts.id", ondelete="CASCADE"), primary_key=True),
+    Column("author", Text, nullable=False),
+    Column("content_hash", Text, nullable=False, comment="Of the raw post that was looked at."),
+    Column("annotator", Text, nullable=False, comment="Version of what looked at it: its rules, its libraries and their settings."),
+    Column("language", Text, comment="Of the own prose, ISO 639-1; empty where there is too little to tell."),
+    Column(
+        "masks",
+        JSONB,
+        nullable=False,
+        comment='Where private things stand: [{"block", "start", "end", "placeholder"}]. Blocks count from 1, 0 is the title; '
+        "characters from 0; in order, none overlapping another.",
+    ),
+    Column("repetition", Float(53), nullable=False, comment="Share of the own prose that repeats itself, 0 to 1."),
+    Column("machine_markers", Integer, nullable=False, comment="Leftovers of chatbots. A flag, never a verdict."),
+    Index("annotations_author", "author"),
+    schema="cleaning",
+    comment="What SQL cannot see of the kept posts.",
 )
 
 chunks = Table(

@@ -17,10 +17,29 @@ from twin_assets.settings import PROJECT_ROOT
 
 PARENTS = {
     "ingest/raw_posts": set(),
-    "cleaning/stg_raw_posts": {"ingest/raw_posts"},
-    "cleaning/int_blocks": {"cleaning/stg_raw_posts"},
-    "cleaning/int_documents": {"cleaning/stg_raw_posts", "cleaning/int_blocks"},
-    "cleaning/cleaned_documents": {"cleaning/int_documents"},
+    "cleaning/annotations": {"ingest/raw_posts"},
+    "cleaning/stg_social": {"ingest/raw_posts"},
+    "cleaning/stg_publications": {"ingest/raw_posts"},
+    "cleaning/stg_code": {"ingest/raw_posts"},
+    "cleaning/stg_files": {"ingest/raw_posts"},
+    "cleaning/stg_posts": {
+        "cleaning/stg_social",
+        "cleaning/stg_publications",
+        "cleaning/stg_code",
+        "cleaning/stg_files",
+        "cleaning/annotations",
+    },
+    "cleaning/int_posts": {"cleaning/stg_posts"},
+    "cleaning/int_blocks": {"cleaning/stg_posts", "cleaning/int_posts"},
+    "cleaning/int_repeated_blocks": {"cleaning/int_posts", "cleaning/int_blocks"},
+    "cleaning/int_documents": {"cleaning/int_posts", "cleaning/int_blocks", "cleaning/int_repeated_blocks"},
+    "cleaning/cleaned_documents": {"cleaning/int_posts", "cleaning/int_documents"},
+    "cleaning/dropped_documents": {"cleaning/int_posts", "cleaning/int_documents", "cleaning/cleaned_documents"},
+    "cleaning/dropped_blocks": {"cleaning/int_blocks", "cleaning/int_repeated_blocks", "cleaning/cleaned_documents"},
+    "cleaning/documents": {"cleaning/cleaned_documents"},
+    "cleaning/posts": {"cleaning/cleaned_documents"},
+    "cleaning/articles": {"cleaning/cleaned_documents"},
+    "cleaning/code": {"cleaning/cleaned_documents"},
     "features/chunks": {"cleaning/cleaned_documents"},
     "features/embeddings": {"features/chunks"},
     "voice/voice_profile": {"cleaning/cleaned_documents"},
@@ -30,7 +49,16 @@ PARENTS = {
     "serving/tgi_deployment": {"evaluation/eval_report"},
 }
 GATES = {
-    "cleaning/cleaned_documents": {"documents_present", "no_post_is_lost"},
+    "cleaning/cleaned_documents": {
+        "documents_present",
+        "no_interface_lines",
+        "apostrophes_survive",
+        "paragraphs_survive",
+        "own_words_only",
+        "punctuation_is_kept",
+    },
+    "cleaning/dropped_documents": {"every_post_accounted_for", "every_post_is_accounted_for"},
+    "cleaning/annotations": {"every_post_annotated"},
     "features/chunks": {"chunks_cover_documents"},
     "features/embeddings": {"every_chunk_embedded"},
     "training/instruct_dataset": {"held_out_is_unseen"},
@@ -86,8 +114,8 @@ def test_an_asset_has_a_check(spec: dg.AssetSpec) -> None:
 
 
 def test_everything_but_the_crawl_follows_content(spec: dg.AssetSpec) -> None:
-    first_of_dbt = spec.key.path[-1] == "stg_raw_posts"
-    together = spec.group_name == "cleaning" and not first_of_dbt
+    reads_raw_posts = {"annotations", "stg_social", "stg_publications", "stg_code", "stg_files"}
+    together = spec.group_name == "cleaning" and spec.key.path[-1] not in reads_raw_posts
     expected = None if spec.group_name == "ingest" else FOLLOW_TOGETHER if together else FOLLOW_CONTENT
     assert spec.automation_condition == expected
 

@@ -1,35 +1,35 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='replace_author',
+        incremental_strategy='replace_judged',
         on_schema_change='append_new_columns',
         full_refresh=(false if var('author', '') else none),
-        indexes=[{'columns': ['document_id'], 'unique': true}, {'columns': ['author']}]
+        indexes=[{'columns': ['author', 'published_at']}],
+        post_hook='{{ analyze_when_new() }}'
     )
 }}
 
-with documents as materialized (
-    select *
-    from {{ ref('int_documents') }}
-    where {{ for_author() }} and text_for_rag <> ''
-)
-
+-- depends_on: {{ ref('int_posts') }}
 select
     document_id,
     author,
+    publication,
     platform,
     kind,
+    language,
     title,
     url,
     published_at,
     text_for_voice,
     text_for_rag,
-    regexp_count(text_for_voice, '\S+') as voice_words,
-    regexp_count(text_for_rag, '\S+') as rag_words,
+    voice_words,
+    rag_words,
+    machine_markers,
+    boilerplate_lines,
     md5(
         concat_ws(
             E'\x1f', coalesce(title, ''), coalesce(extract(epoch from published_at)::text, ''), text_for_voice, text_for_rag
         )
-    ) as content_hash,
-    boilerplate_lines
-from documents
+    ) as content_hash
+from {{ ref('int_documents') }}
+where reason is null and document_id in {{ judged() }}

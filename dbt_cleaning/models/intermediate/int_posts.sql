@@ -1,0 +1,99 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='replace_found',
+        on_schema_change='append_new_columns',
+        full_refresh=(false if var('author', '') else none),
+        indexes=[{'columns': ['document_id'], 'unique': true}, {'columns': ['author', 'pending']}],
+        post_hook='{{ analyze_when_new() }}'
+    )
+}}
+
+with posts as (
+    select *
+    from {{ ref('stg_posts') }}
+    where {{ for_author() }}
+),
+
+found as (
+    select posts.*
+    from posts
+    {% if is_incremental() %}
+        left join {{ this }} as known on posts.document_id = known.document_id
+        where known.fingerprint is distinct from posts.fingerprint
+    {% endif %}
+),
+
+judged as (
+    select
+        *,
+        case
+            when deleted_at is not null then 'deleted'
+            when state <> 'kept' then state
+            when work <> document_id then 'copy'
+            when annotator is null then 'not_annotated'
+            {% if var('until') %}
+                when published_at >= '{{ var("until") }}' then 'after_cutoff'
+            {% endif %}
+            when octet_length(blocks::text) > {{ var('longest_document') }} then 'too_long'
+            when repetition > {{ var('most_repetition') }} then 'repetitive'
+            {% if var('languages') %}
+                when language <> all('{ {{- var("languages") | join(",") -}} }') then 'language'
+            {% endif %}
+        end as reason_dropped
+    from found
+)
+
+select
+    document_id,
+    author,
+    source,
+    publication,
+    platform,
+    kind,
+    case when annotator is not null then {{ masked('title', 'masks', 0) }} end as title,
+    url,
+    published_at,
+    language,
+    machine_markers,
+    reason_dropped as reason,
+    case reason_dropped
+        when 'deleted' then 'It is gone from its source.'
+        when 'copy' then 'It stands elsewhere too; the copy that is learned from is ' || work || '.'
+        when 'not_annotated' then 'Nobody has looked for private things in it yet. Run cleaning/annotations.'
+        when 'after_cutoff' then 'It was published at or after {{ var("until") }}, the day from which nothing is learned.'
+        when 'too_long' then 'It has more than {{ var("longest_document") }} bytes.'
+        when 'repetitive' then round(repetition * 100) || ' % of it says again what it said before.'
+        when 'language' then 'It is in ' || language || '; learned from is {{ var("languages") | join(", ") }}.'
+        else nullif(reason, '')
+    end as detail,
+    fingerprint,
+    true as pending
+from judged
+{% if is_incremental() %}
+    union all
+    select
+        document_id,
+        author,
+        source,
+        publication,
+        platform,
+        kind,
+        title,
+        url,
+        published_at,
+        language,
+        machine_markers,
+        'gone' as reason,
+        'It is in ingest.raw_posts no more.' as detail,
+        '' as fingerprint,
+        true as pending
+    from {{ this }} as known
+    where
+        {{ for_author() }}
+        and not exists (
+            select 1
+            from posts
+            where posts.document_id = known.document_id
+        )
+{% endif %}

@@ -1,0 +1,4 @@
+select
+    {{ document_columns() }}
+from {{ ref('cleaned_documents') }}
+where kind = 'code'

@@ -1,0 +1,3 @@
+select
+    {{ document_columns() }}
+from {{ ref('cleaned_documents') }}
