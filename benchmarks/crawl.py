@@ -141,9 +141,10 @@ def crawl(url: str, author: str) -> None:
     from twin_assets.settings import get_settings
     from twin_assets.store.database import open_database
     from twin_assets.store.registry import SourceConfig
+    from twin_assets.store.roles import Role
 
     settings = get_settings()
-    done = read_source(settings, open_database(settings), author, SourceConfig(url))
+    done = read_source(settings, open_database(settings, Role.INGEST), author, SourceConfig(url))
     if isinstance(done, SourceError):
         raise SystemExit(f"{done.outcome}: {done}")
 
@@ -207,9 +208,10 @@ def _compare(site: Site) -> tuple[int, int]:
 
     from twin_assets.settings import get_settings
     from twin_assets.store.database import open_database
+    from twin_assets.store.roles import Role
 
     query = "select url from ingest.raw_posts where author = 'bad' and state = 'kept' and deleted_at is null"
-    with open_database(get_settings()).begin() as connection:
+    with open_database(get_settings(), Role.INGEST).begin() as connection:
         found = Counter(connection.scalars(text(query)))
     expected = {site.url + page for page in site.pages}
     return len(expected - found.keys()), sum(count - 1 for count in found.values()) + len(found.keys() - expected)

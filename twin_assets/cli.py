@@ -84,7 +84,7 @@ def down() -> None:
 def status() -> None:
     """Show services, authors, newest versions, and what is stale."""
     from twin_assets.services import running_services
-    from twin_assets.status import author_status
+    from twin_assets.status import author_status, raw_text_exposure
     from twin_assets.store.postgres import EmbeddedPostgres
 
     settings = get_settings()
@@ -100,6 +100,8 @@ def status() -> None:
     console.print(table)
     for row in rows:
         _print_unread(row.author, row.unread)
+    if exposure := raw_text_exposure(settings):
+        console.print(f"[yellow]{escape(exposure)}[/yellow]", soft_wrap=True)
 
 
 def _print_unread(author: str, reads: list[Any]) -> None:
@@ -140,7 +142,7 @@ def add(
     day = _day(until)
     _check_schedule(schedule, source or [])
     settings = get_settings()
-    registry = _registry(settings)
+    registry = _registry(settings, as_ingest=True)
     locations = [_checked_location(entry) for entry in source or []]
     with free_web(settings) as web:
         for location in locations:
@@ -203,18 +205,34 @@ def _check_schedule(schedule: str | None, sources: list[str]) -> None:
 
 @app.command()
 def inspect(
-    location: Annotated[str, typer.Argument(metavar="PATH_OR_URL")],
+    location: Annotated[str | None, typer.Argument(metavar="PATH_OR_URL")] = None,
     known_as: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A name or handle that the author publishes under; several times.")
     ] = None,
     until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Learn only from what it holds of before this day.")] = None,
+    clean: Annotated[bool, typer.Option("--clean", help="Clean it too, and show what is removed from the texts and why.")] = False,
+    author: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Instead of a source: show what was removed from this author's documents.")
+    ] = None,
+    document: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With --clean: one document in full, by its id, URL, title or a part of the title.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="With --clean: write it as a page for the browser, too.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Dry run: what would be learned from a source, and what not and why. Writes nothing."""
     from twin_assets.ingest.collect import Rules
     from twin_assets.ingest.inspect import inspect as inspect_source
 
+    if (location is None) == (author is None):
+        raise typer.BadParameter("give a PATH_OR_URL, or --author NAME for what was cleaned already")
+    if author and (known_as or until):
+        raise typer.BadParameter("--known-as and --until are about a source: with --author what `twin add` was told holds")
     rules = Rules(tuple(known_as or ()), until.replace(tzinfo=UTC) if until else None)
+    if clean or author or document or html:
+        _inspect_cleaned(location, author, rules, document, html, as_json)
+        return
+    assert location is not None
     with errors.status(f"reading {escape(location)}") as status:
         found = inspect_source(location, get_settings(), rules, lambda text: status.update(escape(text)))
     if as_json:
@@ -232,6 +250,50 @@ def inspect(
     if found.truncated:
         console.print(f"\n[yellow]Not all was read:[/yellow] {escape(found.truncated)}")
     console.print(f"\n{found.platform}: {found.total} rows and files ({states}); {found.words:,} words would be learned from.")
+
+
+def _inspect_cleaned(location: str | None, author: str | None, rules: Any, document: str | None, html: Path | None, as_json: bool) -> None:
+    import json
+
+    from pydantic import TypeAdapter
+
+    from twin_assets.cleaning.review import Reviewed, read_document, read_review
+    from twin_assets.cleaning.review_page import document_to_html, to_html
+    from twin_assets.cleaning.review_terminal import document_in_full, overview
+
+    what = author or location or ""
+    with _cleaned(location, author, rules) as (database, name, truncated):
+        found = read_document(database, name, document) if document else read_review(database, name)
+    if html is not None:
+        html.write_text(document_to_html(found) if isinstance(found, Reviewed) else to_html(found, what), encoding="utf-8")
+    if as_json:
+        said = {"author" if author else "source": what, "truncated": truncated, **TypeAdapter(type(found)).dump_python(found, mode="json")}
+        typer.echo(json.dumps(said, ensure_ascii=False, indent=1))
+        return
+    plain = console.color_system is None
+    console.print(document_in_full(found, plain) if isinstance(found, Reviewed) else overview(found, what))
+    if truncated:
+        console.print(f"\n[yellow]Not all was read:[/yellow] {escape(truncated)}")
+    if html is not None:
+        console.print(f"\nThe page for the browser: {escape(str(html))}", soft_wrap=True)
+
+
+@contextmanager
+def _cleaned(location: str | None, author: str | None, rules: Any) -> Iterator[tuple[Any, str, str]]:
+    """Where something lies cleaned, under which author's name, and why less was read than there is."""
+    from twin_assets.cleaning import scratch
+
+    settings = get_settings()
+    if author is not None:
+        registry = _registry(settings, as_ingest=True)  # the tables on the way to the marts are closed to all others
+        registry.require_author(author)
+        yield registry.database, author, ""
+        return
+    with (
+        errors.status("making room to clean in") as status,
+        scratch.cleaned_source(location or "", settings, rules, lambda text: status.update(escape(text))) as source,
+    ):
+        yield source.database, scratch.AUTHOR, source.truncated
 
 
 @app.command()
@@ -287,7 +349,7 @@ def demo(
     from twin_assets.sample import SAMPLE_AUTHOR, sample_sources
 
     settings = get_settings()
-    registry = _registry(settings)
+    registry = _registry(settings, as_ingest=True)
     author, locations = SAMPLE_AUTHOR, [str(path) for path in sample_sources()]
     if source is not None:
         locations = [_checked_location(str(source))]
@@ -324,11 +386,12 @@ def login(
 def db_start() -> None:
     """Start the embedded Postgres."""
     from twin_assets.store.database import open_database
+    from twin_assets.store.roles import Role
 
     settings = get_settings()
     if settings.database_url is not None:
         raise TwinError("TWIN_DATABASE_URL is set: that server is not ours to start. `twin db shell` connects to it.")
-    console.print(f"Postgres runs: {escape(open_database(settings).url)}", soft_wrap=True)
+    console.print(f"Postgres runs: {escape(open_database(settings, Role.OWNER).url)}", soft_wrap=True)
 
 
 @db.command("stop")
@@ -343,8 +406,9 @@ def db_stop() -> None:
 def db_url() -> None:
     """Print the connection URL, starting the server when needed."""
     from twin_assets.store.database import open_database
+    from twin_assets.store.roles import Role
 
-    typer.echo(open_database(get_settings()).url)
+    typer.echo(open_database(get_settings(), Role.OWNER).url)
 
 
 @db.command("shell")
@@ -354,9 +418,10 @@ def db_shell() -> None:
 
     from twin_assets.store.database import open_database
     from twin_assets.store.postgres import EmbeddedPostgres
+    from twin_assets.store.roles import Role
 
     settings = get_settings()
-    url = open_database(settings).url
+    url = open_database(settings, Role.OWNER).url
     program = shutil.which("psql")
     if settings.database_url is None:
         program = str(EmbeddedPostgres(settings.postgres_home).program("psql"))
@@ -367,11 +432,12 @@ def db_shell() -> None:
     os.execve(program, [program, parsed._replace(password=None).render_as_string()], environment)  # noqa: S606
 
 
-def _registry(settings: Settings) -> Any:
+def _registry(settings: Settings, as_ingest: bool = False) -> Any:
     from twin_assets.store.database import open_database
     from twin_assets.store.registry import Registry
+    from twin_assets.store.roles import Role
 
-    return Registry(open_database(settings))
+    return Registry(open_database(settings, Role.INGEST if as_ingest else Role.DOWNSTREAM))
 
 
 def _draft(settings: Settings, **request: Any) -> Any:

@@ -6,6 +6,7 @@ from twin_assets.settings import Settings, get_settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database, open_database
 from twin_assets.store.registry import Registry
+from twin_assets.store.roles import Role
 
 
 class PlatformResource(dg.ConfigurableResource):
@@ -16,8 +17,12 @@ class PlatformResource(dg.ConfigurableResource):
         return get_settings()
 
     def database(self) -> Database:
-        """The warehouse; the embedded Postgres is started when needed."""
+        """The warehouse as the stages after cleaning see it, without raw text; the embedded Postgres is started when needed."""
         return open_database(get_settings())
+
+    def raw_database(self) -> Database:
+        """The warehouse with the raw text, for ingest and cleaning alone."""
+        return open_database(get_settings(), Role.INGEST)
 
     def registry(self) -> Registry:
         """The registry in the warehouse."""

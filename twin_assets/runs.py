@@ -28,7 +28,8 @@ IN_PROGRESS = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-ASSET_STEPS = {"cleaning"} | {key.to_user_string() for key in defs.resolve_all_asset_keys() if key.path[0] != "cleaning"}
+_ASSETS = {key: defs.resolve_asset_graph().get(key).assets_def for key in defs.resolve_all_asset_keys()}
+ASSET_STEPS = {"cleaning"} | {key.to_user_string() for key, asset in _ASSETS.items() if len(asset.keys) == 1}
 
 StepState = Literal["waiting", "running", "done", "failed", "skipped"]
 
@@ -277,7 +278,8 @@ def _selection(to: str | None) -> set[dg.AssetKey] | None:
     if not found:
         raise TwinError(f"There is no asset {to!r}. Assets: {', '.join(asset_names())}.")
     graph = defs.resolve_asset_graph()
-    return set(dg.AssetSelection.assets(*found).upstream().resolve(graph))
+    chosen = dg.AssetSelection.assets(*found).upstream().resolve(graph)
+    return {key for one in chosen for key in graph.get(one).assets_def.keys}  # what is made together, such as the dbt models, whole
 
 
 def _require_disk(settings: Settings) -> None:

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="Postgres >= 15 with pgvector, as postgresql://...; empty starts the embedded one."
     )
+    downstream_database_url: SecretStr | None = Field(
+        None, description="The same database with a login of its own for everything after cleaning; empty is TWIN_DATABASE_URL."
+    )
     artifacts: str = Field(
         "", description="Where datasets, adapters and reports go: a folder or s3://bucket/prefix; empty is HOME/artifacts."
     )

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from twin_assets.ingest.crawls import Read, last_reads, unanswered
 from twin_assets.reconcile import Behind, behind
 from twin_assets.settings import Settings
+from twin_assets.store import roles
 from twin_assets.store.database import Database, open_database
 from twin_assets.store.registry import Deployment, Registry
 from twin_assets.writing import model_server
@@ -42,6 +43,17 @@ def author_status(settings: Settings) -> list[AuthorStatus]:
     with dagster_instance(settings) as instance:
         stale = {author: _names(graph, behind(instance, graph, author)) for author in registry.authors()}
     return [_status(author, database, registry, late) for author, late in stale.items()]
+
+
+def raw_text_exposure(settings: Settings) -> str:
+    """Whether the stages after cleaning can read raw text, tried as they would, and what to do about it; empty when they cannot."""
+    with open_database(settings).begin() as connection:
+        if not roles.raw_text_is_readable(connection):
+            return ""
+        statements = roles.missing(connection)
+    if statements:
+        return f"Every stage can read raw text. An administrator of the database has to run: {statements}"
+    return f"Every stage can read raw text: {roles.Role.DOWNSTREAM} was given rights that are not in twin_assets/store/roles.py."
 
 
 def _names(graph: BaseAssetGraph, late: Sequence[Behind]) -> list[str]:

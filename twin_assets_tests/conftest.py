@@ -10,6 +10,7 @@ from sqlalchemy import text
 from twin_assets.settings import Settings, get_settings
 from twin_assets.store.database import Database, open_database
 from twin_assets.store.postgres import EmbeddedPostgres
+from twin_assets.store.roles import Role
 from twin_assets.store.tables import SCHEMAS
 
 
@@ -31,8 +32,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def session_database(settings: Settings) -> Iterator[Database]:
-    """The embedded Postgres of this session."""
-    database = open_database(settings)
+    """The embedded Postgres of this session, as its owner: a test may put anything anywhere."""
+    database = open_database(settings, Role.OWNER)
     yield database
     database.engine.dispose()
     EmbeddedPostgres(settings.postgres_home).stop()

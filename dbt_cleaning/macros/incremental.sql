@@ -64,6 +64,9 @@
     {%- set unwell = results | rejectattr('status', 'in', ['success', 'pass', 'warn', 'no-op']) | list -%}
     {%- if 'cleaned_documents' in built and 'dropped_documents' in built and not unwell %}
         delete from {{ target.schema }}.int_posts where pending and reason = 'gone' and {{ for_author() }};
-        update {{ target.schema }}.int_posts set pending = false where pending and {{ for_author() }}
+        update {{ target.schema }}.int_posts set pending = false where pending and {{ for_author() }};
+        {%- if not var('changed_only', false) %}
+            analyze {{ target.schema }}.int_posts (pending);
+        {%- endif %}
     {%- endif -%}
 {% endmacro %}

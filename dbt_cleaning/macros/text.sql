@@ -7,7 +7,7 @@
 
 {# A URL, with the brackets or code marks around it. #}
 {% macro url_pattern() -%}
-    {%- set url = '(https?://|www\\.)([^\\s<>()`]|\\([^\\s<>()`]*\\))*([^\\s<>()`.,;:!?"\'\'’”…]|\\([^\\s<>()`]*\\))' -%}
+    {%- set url = '(https?://|www\\.)([^\\s<>()`"“”]|\\([^\\s<>()`"“”]*\\))*([^\\s<>()`"“”.,;:!?\'\'’…]|\\([^\\s<>()`"“”]*\\))' -%}
     \s*(\({{ url }}\)|<{{ url }}>|`{{ url }}`|{{ url }})
 {%- endmacro %}
 
@@ -39,6 +39,17 @@
             from string_to_table({{ text }}, null) with ordinality as characters (character, place)
         ), nfc)
     end
+{%- endmacro %}
+
+
+{# The same for texts that differ in case, emphasis, blanks or common punctuation alone. Replacing one character after the
+   other takes an eighth of the time of a regular expression for all of them. #}
+{% macro spelling(text) -%}
+    {%- set found = namespace(sql='lower(' ~ text ~ ')') -%}
+    {%- for character in [' ', '*', '_', '.', ',', '!', '’'] -%}
+        {%- set found.sql = "replace(" ~ found.sql ~ ", '" ~ character ~ "', '')" -%}
+    {%- endfor -%}
+    md5({{ found.sql }})::uuid
 {%- endmacro %}
 
 

@@ -66,7 +66,14 @@ repeated as (
     group by paragraphs.author, paragraphs.publication, paragraphs.paragraph_text, publications.documents
     having
         count(distinct paragraphs.document_id)
-        >= greatest({{ var('boilerplate_documents') }}, {{ var('boilerplate_share') }} * publications.documents)
+        >= greatest(
+            {{ var('boilerplate_documents') }},
+            case
+                when {{ words('paragraphs.paragraph_text') }} >= {{ var('boilerplate_long_words') }}
+                    then {{ var('boilerplate_long_share') }}
+                else {{ var('boilerplate_share') }}
+            end * publications.documents
+        )
 )
 
 select * from interface_lines

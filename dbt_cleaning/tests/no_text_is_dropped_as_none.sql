@@ -1,13 +1,13 @@
 {{
     config(
-        description='What was dropped for having no text has none besides boilerplate and embeds.',
-        meta={'dagster': {'ref': {'name': 'dropped_documents'}}}
+        description='What is dropped for having no text has none besides boilerplate and embeds.',
+        meta={'dagster': {'ref': {'name': 'int_documents'}}}
     )
 }}
 
-select distinct dropped.document_id
-from {{ ref('dropped_documents') }} as dropped
-inner join {{ ref('int_blocks') }} as blocks on dropped.document_id = blocks.document_id
+select distinct documents.document_id
+from {{ ref('int_documents') }} as documents
+inner join {{ ref('int_blocks') }} as blocks on documents.document_id = blocks.document_id
 left join {{ ref('int_repeated_blocks') }} as repeated
     on
         blocks.author = repeated.author
@@ -15,9 +15,8 @@ left join {{ ref('int_repeated_blocks') }} as repeated
         and blocks.block_hash = repeated.block_hash
         and repeated.is_boilerplate
 where
-    {{ for_author('dropped.author') }}
-    and {{ in_scope('dropped.document_id') }}
-    and dropped.reason = 'no_text'
+    {{ for_author('documents.author') }}
+    and documents.reason = 'no_text'
     and blocks.block_text ~ '\S'
     and blocks.block_type <> 'embed'
     and repeated.block_hash is null

@@ -7,7 +7,7 @@
 
 {%- set marks = '[\'\'’"“”„«»‘,;!?…—–]' %}
 
-with documents as (
+with documents as materialized (
     select
         document_id,
         text_for_voice
@@ -21,9 +21,10 @@ prose as (
         documents.text_for_voice,
         sum(regexp_count({{ without_urls("(block.value ->> 'text')") }}, '{{ marks }}')) as marks_written
     from documents
-    inner join {{ ref('stg_posts') }} as posts on documents.document_id = posts.document_id
+    inner join {{ source('ingest', 'raw_posts') }} as posts on documents.document_id = posts.id
+    inner join {{ source('cleaning', 'annotations') }} as annotations on documents.document_id = annotations.document_id
     cross join lateral jsonb_array_elements(posts.blocks) as block (value)
-    where block.value ->> 'type' in ('paragraph', 'list') and posts.masks = '[]'
+    where block.value ->> 'type' in ('paragraph', 'list') and annotations.masks = '[]'
     group by documents.document_id, documents.text_for_voice
 )
 

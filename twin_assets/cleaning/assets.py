@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 import dagster as dg
@@ -15,6 +15,8 @@ from twin_assets.cleaning import project
 from twin_assets.cleaning.annotate import parse_regions
 from twin_assets.cleaning.annotations import annotation_figures, sync_annotations
 from twin_assets.cleaning.documents import summarise
+from twin_assets.cleaning.metadata import described
+from twin_assets.cleaning.review_page import publish
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.settings import Settings, get_settings
@@ -79,7 +81,7 @@ def annotations(context: dg.AssetExecutionContext, platform: PlatformResource) -
     after. How much a text repeats itself, and what chatbots leave behind (`[Your Name]`, `turn0search0`), is counted; posts with such
     leftovers are listed, and stay. Only posts that are new or changed are looked at.
     """
-    author, database, settings = context.partition_key, platform.database(), platform.settings()
+    author, database, settings = context.partition_key, platform.raw_database(), platform.settings()
     report = sync_annotations(database, author, parse_regions(settings.phone_regions), context.log.info)
     figures = annotation_figures(database, author)
     return dg.MaterializeResult(
@@ -105,10 +107,18 @@ def annotations(context: dg.AssetExecutionContext, platform: PlatformResource) -
 )
 def cleaning(context: dg.AssetExecutionContext, platform: PlatformResource) -> Iterator[object]:
     """Builds and tests the dbt models of one author."""
-    settings, database, author = platform.settings(), platform.database(), context.partition_key
+    settings, database, author = platform.settings(), platform.raw_database(), context.partition_key
     with project.one_build_at_a_time(database):
         for event in _dbt_build(context, settings, database, author):
-            yield _with_content(event, database, author)
+            if _is_output(event, CLEANED_DOCUMENTS):
+                yield _with_content(event, database, author)
+            elif _is_output(event, DROPPED_DOCUMENTS):
+                shown = publish(database, platform.registry(), platform.artifacts(), author)
+                yield event.with_metadata(
+                    {**event.metadata, "review": dg.MetadataValue.path(shown.page), "removed": dg.MetadataValue.md(shown.removed)}
+                )
+            else:
+                yield event
 
 
 def _dbt_build(context: dg.AssetExecutionContext, settings: Settings, database: Database, author: str) -> Iterator[object]:
@@ -120,20 +130,22 @@ def _dbt_build(context: dg.AssetExecutionContext, settings: Settings, database: 
         dbt = InstalledDbt(project_dir=str(project.PROJECT), profiles_dir=str(project.PROJECT), dbt_executable=str(project.DBT))
         target = project.target(settings) / "authors" / quote(author, safe="")
         invocation = dbt.cli(arguments, context=context, target_path=target)
-    yield from invocation.stream()
+    for event in invocation.stream():
+        yield described(event, invocation.manifest, invocation.target_path, database, author)
 
 
-def _with_content(event: object, database: Database, author: str) -> object:
+def _is_output(event: object, key: dg.AssetKey) -> TypeGuard[dg.Output]:
+    return isinstance(event, dg.Output) and event.output_name == key.to_python_identifier()
+
+
+def _with_content(event: dg.Output, database: Database, author: str) -> dg.Output:
     """Adds the author's figures and, as data version, the hash of the content: what did not change retrains nothing."""
-    if not isinstance(event, dg.Output) or event.output_name != CLEANED_DOCUMENTS.to_python_identifier():
-        return event
     summary = summarise(database, author)
     figures = {
         "documents": summary.documents,
         "voice_words": summary.voice_words,
         "rag_words": summary.rag_words,
         "boilerplate_lines": summary.boilerplate_lines,
-        "dagster/partition_row_count": summary.documents,
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # Output's data version is beta, as in every asset that yields

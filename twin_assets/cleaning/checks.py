@@ -16,7 +16,7 @@ def _check(holds: Callable[[Database, str], quality.Finding], asset: dg.AssetKey
 
     @dg.asset_check(asset=asset, name=holds.__name__, description=holds.__doc__, blocking=True)
     def check(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
-        finding = holds(platform.database(), context.op_execution_context.partition_key)
+        finding = holds(platform.raw_database(), context.op_execution_context.partition_key)
         return dg.AssetCheckResult(passed=finding.passed, description=finding.description, metadata=finding.figures)
 
     return check

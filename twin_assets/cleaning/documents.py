@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from psycopg.errors import UndefinedTable
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -138,7 +139,7 @@ def corpus(database: Database, author: str) -> Iterator[Connection]:
         with database.begin() as connection:
             yield connection
     except ProgrammingError as error:
-        if "cleaned_documents" not in str(error.orig):
+        if not isinstance(error.orig, UndefinedTable) or "cleaned_documents" not in str(error.orig):
             raise
         raise TwinError(f"Nothing has been cleaned yet. Run: twin run {author} --to cleaned_documents") from error
 

@@ -164,7 +164,7 @@ def apostrophes_survive(database: Database, author: str) -> Finding:
     Looks at the documents from which no line and nothing private was taken out, URLs aside.
     """
     rows = _query(database, _PUNCTUATION, author, marks=_MARKS)
-    kept, written = sum(row[1] for row in rows), sum(row[2] for row in rows)
+    kept, written = sum(min(row[1], row[2]) for row in rows), sum(row[2] for row in rows)
     share = kept / written if written else 1.0
     worst = [f"{title}: {written} written, {kept} kept" for title, kept, written in rows[:10] if kept < written]
     passed = share >= LEAST_PUNCTUATION_KEPT and all(row[1] >= 0.9 * row[2] for row in rows)

@@ -34,7 +34,7 @@ def raw_posts(context: dg.AssetExecutionContext, platform: PlatformResource) -> 
     read ended is listed under ``sources``. What vanished gets a tombstone when a full export lacks it, or when it is gone twice, a day apart.
     """
     author = context.partition_key
-    database, registry, settings = platform.database(), platform.registry(), platform.settings()
+    database, registry, settings = platform.raw_database(), platform.registry(), platform.settings()
     configs = registry.source_configs(author)
     if not configs:
         raise SourceError(f"{author} has no sources. Add one with `twin add {author} --source PATH_OR_URL`.")

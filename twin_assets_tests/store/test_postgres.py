@@ -15,6 +15,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.database import Database, open_database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.postgres import EmbeddedPostgres
+from twin_assets.store.roles import Role
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_a_killed_server_comes_back_with_every_committed_row(server: EmbeddedPos
     with ThreadPoolExecutor(8) as pool:
         urls = set(pool.map(lambda _: EmbeddedPostgres(settings.postgres_home).ensure(), range(8)))
     assert urls == {server.url}
-    with open_database(settings).begin() as connection:
+    with open_database(settings, Role.OWNER).begin() as connection:
         assert connection.execute(text("select count(*), sum(n) from public.survivors")).one() == (100, 4950)
         connection.execute(text("drop table public.survivors"))
 

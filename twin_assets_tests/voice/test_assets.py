@@ -22,7 +22,8 @@ _CLEANED = """
 create table if not exists cleaning.cleaned_documents (
     document_id uuid, author text, platform text, kind text, title text, url text, published_at timestamptz,
     text_for_voice text, text_for_rag text, voice_words int, rag_words int, content_hash text, boilerplate_lines int
-)
+);
+grant select on cleaning.cleaned_documents to twin_downstream
 """
 _INSERT = """
 insert into cleaning.cleaned_documents

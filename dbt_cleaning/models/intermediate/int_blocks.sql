@@ -4,7 +4,7 @@
         incremental_strategy='replace_pending',
         on_schema_change='append_new_columns',
         full_refresh=(false if var('author', '') else none),
-        indexes=[{'columns': ['document_id']}, {'columns': ['author', 'publication', 'block_hash', 'document_id']}],
+        indexes=[{'columns': ['document_id']}, {'columns': ['author', 'publication', 'block_hash', 'document_id', 'block_words']}],
         post_hook='{{ analyze_when_new() }}'
     )
 }}
@@ -61,12 +61,16 @@ own as (
     group by document_id, position
 ),
 
-cleaned as (
+cleaned as materialized (
     select
         blocks.*,
         coalesce(own.interface_lines, 0) as interface_lines,
         coalesce(own.own_text, '') as own_text,
         case when blocks.block_type in ('paragraph', 'list') and own.voice_text ~ '\S' then own.voice_text else '' end as voice_text,
+        case
+            when blocks.block_type in ('paragraph', 'list', 'quote') and length(blocks.block_text) <= 60 * {{ var('boilerplate_words') }}
+                then {{ words('blocks.block_text') }}
+        end as block_words,
         repeat('`', 3 + (blocks.block_type = 'code' and own.own_text ~ '```')::int) as fence
     from blocks
     left join own on blocks.document_id = own.document_id and blocks.position = own.position
@@ -81,12 +85,8 @@ select
     code_language,
     heading_level,
     block_text,
-    case
-        when
-            block_type in ('paragraph', 'list', 'quote') and length(block_text) <= 60 * {{ var('boilerplate_words') }}
-            and {{ words('block_text') }} between 1 and {{ var('boilerplate_words') }}
-            then md5(block_text)::uuid
-    end as block_hash,
+    case when block_words between 1 and {{ var('boilerplate_words') }} then {{ spelling('block_text') }} end as block_hash,
+    block_words,
     interface_lines,
     voice_text,
     case

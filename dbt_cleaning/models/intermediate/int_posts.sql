@@ -9,19 +9,38 @@
     )
 }}
 
-with posts as (
-    select *
-    from {{ ref('stg_posts') }}
-    where {{ for_author() }}
+with fingerprints as (
+    -- From the tables themselves, and not by family: this looks at every post, all that follows at those that changed.
+    select
+        raw_posts.id as document_id,
+        md5(
+            concat_ws(
+                E'\x1f', raw_posts.content_hash, raw_posts.state, raw_posts.reason, raw_posts.deleted_at is not null, raw_posts.work,
+                raw_posts.platform, raw_posts.source, raw_posts.url, annotations.annotator, annotations.language,
+                annotations.masks, annotations.repetition, annotations.machine_markers, '{{ var("rules") }}'
+            )
+        ) as fingerprint
+    from {{ source('ingest', 'raw_posts') }} as raw_posts
+    left join {{ source('cleaning', 'annotations') }} as annotations
+        on raw_posts.id = annotations.document_id and raw_posts.content_hash = annotations.content_hash
+    where {{ for_author('raw_posts.author') }}
+),
+
+changed as materialized (
+    select fingerprints.*
+    from fingerprints
+    {% if is_incremental() %}
+        left join {{ this }} as known on fingerprints.document_id = known.document_id
+        where known.fingerprint is distinct from fingerprints.fingerprint
+    {% endif %}
 ),
 
 found as (
-    select posts.*
-    from posts
-    {% if is_incremental() %}
-        left join {{ this }} as known on posts.document_id = known.document_id
-        where known.fingerprint is distinct from posts.fingerprint
-    {% endif %}
+    select
+        posts.*,
+        changed.fingerprint
+    from changed
+    inner join {{ ref('stg_posts') }} as posts on changed.document_id = posts.document_id
 ),
 
 judged as (
@@ -93,7 +112,7 @@ from judged
         {{ for_author() }}
         and not exists (
             select 1
-            from posts
-            where posts.document_id = known.document_id
+            from {{ source('ingest', 'raw_posts') }} as raw_posts
+            where raw_posts.id = known.document_id
         )
 {% endif %}

@@ -41,7 +41,8 @@ with publications as (
             candidates.author,
             candidates.publication,
             candidates.block_hash,
-            count(distinct blocks.document_id)::int as documents
+            count(distinct blocks.document_id)::int as documents,
+            max(blocks.block_words) as block_words
         from candidates
         left join {{ ref('int_blocks') }} as blocks
             on
@@ -56,7 +57,8 @@ with publications as (
             author,
             publication,
             block_hash,
-            count(distinct document_id)::int as documents
+            count(distinct document_id)::int as documents,
+            max(block_words) as block_words
         from {{ ref('int_blocks') }}
         where block_hash is not null and {{ for_author() }}
         group by author, publication, block_hash
@@ -71,7 +73,11 @@ repeated as (
         counted.block_hash,
         counted.documents,
         counted.documents >= greatest(
-            {{ var('boilerplate_documents') }}, {{ var('boilerplate_share') }} * coalesce(publications.documents, 0)
+            {{ var('boilerplate_documents') }},
+            case
+                when counted.block_words >= {{ var('boilerplate_long_words') }} then {{ var('boilerplate_long_share') }}
+                else {{ var('boilerplate_share') }}
+            end * coalesce(publications.documents, 0)
         ) as is_boilerplate
     from counted
     left join publications on counted.author = publications.author and counted.publication = publications.publication
