@@ -39,12 +39,14 @@ def built(session_database: Database, settings: Settings, tmp_path_factory: pyte
         "many lines": [paragraph("\n".join(["Subscribe"] * 20_000))],
         "empty blocks": [block("paragraph", "Fine words here."), block("heading", ""), block("embed", "")],
     }
-    folder = tmp_path_factory.mktemp("bad")
-    for name, content in files().items():
-        (folder / name).write_bytes(content)
     registry = Registry(session_database)
     registry.add_author("ada")
-    registry.add_source("ada", str(folder))
+    for kind in ("md", "documents"):
+        folder = tmp_path_factory.mktemp(kind)
+        registry.add_source("ada", str(folder))
+        for name, content in files().items():
+            if name.endswith(".md") == (kind == "md"):
+                (folder / name).write_bytes(content)
     read_sources(settings, session_database, "ada", registry.source_configs("ada"), lambda _: None)
     group_works(session_database, "ada")
     for name, blocks in posts.items():

@@ -16,7 +16,7 @@ with fingerprints as (
         md5(
             concat_ws(
                 E'\x1f', raw_posts.content_hash, raw_posts.state, raw_posts.reason, raw_posts.deleted_at is not null, raw_posts.work,
-                raw_posts.platform, raw_posts.source, raw_posts.url, annotations.annotator, annotations.language,
+                raw_posts.platform, raw_posts.kind, raw_posts.source, raw_posts.url, annotations.annotator, annotations.language,
                 annotations.masks, annotations.repetition, annotations.machine_markers, '{{ var("rules") }}'
             )
         ) as fingerprint
