@@ -48,7 +48,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
 
 def _with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
     if spec.key != RAW_POSTS:
-        together = spec.key.path[0] == "cleaning" and RAW_POSTS not in {dep.asset_key for dep in spec.deps}
+        together = spec.key.path[0] == "cleaning" and "cleaning" in {dep.asset_key.path[0] for dep in spec.deps}
         spec = spec.replace_attributes(automation_condition=FOLLOW_TOGETHER if together else FOLLOW_CONTENT)
     if spec.key in FRESHNESS:
         spec = spec.replace_attributes(freshness_policy=FRESHNESS[spec.key])

@@ -45,6 +45,31 @@
 {% endmacro %}
 
 
+{# A full refresh makes tables anew, and with them all other authors would go. #}
+{% macro full_refresh_of_all() -%}
+    {%- if execute and flags.FULL_REFRESH and var('author', '') -%}
+        {{ exceptions.raise_compiler_error('A full refresh is one of all authors: leave the variable author out.') }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Hash of all rules that a text is cleaned by: models, macros and thresholds. #}
+{% macro rules() -%}
+    {%- set parts = [
+        is_interface_line('x'), without_urls('x'), searchable('x'), words('x'), spelling('x'), masked('x', 'y', 'z'), public_url('x'),
+        var('until', ''), var('languages', []) | string, var('minimum_words', {}) | string, var('most_repetition', ''),
+        var('longest_document', ''), var('boilerplate_words', ''), var('boilerplate_share', ''), var('boilerplate_documents', ''),
+        var('boilerplate_long_words', ''), var('boilerplate_long_share', ''), var('platform_families', {}) | string
+    ] -%}
+    {%- if execute and graph is defined -%}
+        {%- for node in graph.get('nodes', {}).values() | selectattr('resource_type', 'equalto', 'model') | sort(attribute='name') -%}
+            {%- do parts.append(node.checksum.checksum) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ local_md5(parts | join('|')) }}
+{%- endmacro %}
+
+
 {% macro insert_found(arg_dict) %}
     {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
@@ -58,13 +83,16 @@
 {%- endmacro %}
 
 
-{# After a build in which everything went well nothing is pending. Otherwise it stays so, and the next build tries again. #}
+{# After a whole build in which every model and test went well, what it has judged is no longer pending. Otherwise it stays so, and
+   the next build tries again. #}
 {% macro settle(results) %}
     {%- set built = results | map(attribute='node.name') | list -%}
     {%- set unwell = results | rejectattr('status', 'in', ['success', 'pass', 'warn', 'no-op']) | list -%}
-    {%- if 'cleaned_documents' in built and 'dropped_documents' in built and not unwell %}
+    {%- set needed = ['int_posts', 'int_blocks', 'int_repeated_blocks', 'int_documents', 'cleaned_documents', 'dropped_documents'] -%}
+    {%- set tests = results | selectattr('node.resource_type', 'equalto', 'test') | list -%}
+    {%- if needed | reject('in', built) | list == [] and tests and not unwell %}
         delete from {{ target.schema }}.int_posts where pending and reason = 'gone' and {{ for_author() }};
-        update {{ target.schema }}.int_posts set pending = false where pending and {{ for_author() }};
+        update {{ target.schema }}.int_posts set pending = false where document_id in {{ judged() }};
         {%- if not var('changed_only', false) %}
             analyze {{ target.schema }}.int_posts (pending);
         {%- endif %}

@@ -66,11 +66,22 @@
 {%- endmacro %}
 
 
-{# A text with placeholders where private things stand in it. Masks: {block, start, end, placeholder}, start from 0. #}
+{# An address without what may be private in it: none at all where it holds an e-mail address, no query where it holds a key. #}
+{% macro public_url(url) -%}
+    case
+        when {{ url }} ~* '[^/@\s]+@[^/@\s]+\.[a-z]{2,}' then null
+        when {{ url }} ~* '[?#&](.*[_-])?(token|key|secret|password|auth|code|session|sig|signature)=' then regexp_replace({{ url }}, '[?#].*$', '')
+        else {{ url }}
+    end
+{%- endmacro %}
+
+
+{# A text with placeholders where private things stand in it; null where nobody has looked for them.
+   Masks: {block, start, end, placeholder}, start from 0. #}
 {% macro masked(text, masks, block) -%}
     case
         when {{ masks }} = '[]'::jsonb then {{ text }}
-        else (
+        when {{ masks }} is not null then (
             select
                 coalesce(
                     string_agg(

@@ -1,11 +1,11 @@
 {{
     config(
-        description='No line of a platform page and no paragraph that an author repeats everywhere is left in the voice.',
+        description='No line of a platform page and no block that a publication repeats everywhere is left in the voice.',
         meta={'dagster': {'ref': {'name': 'cleaned_documents'}}}
     )
 }}
 
-with documents as (
+with documents as materialized (
     select
         document_id,
         author,
@@ -24,12 +24,8 @@ interface_lines as (
     where
         length(line.line_text) <= 200
         and (
-            lower(btrim(line.line_text, ' !')) in (
-                'share this post', 'copy link', 'subscribe', 'subscribe now', 'sign in', 'thanks for reading', 'leave a comment',
-                'ready for more?', 'upgrade to paid', 'discussion about this post'
-            )
-            or line.line_text ~* '^originally published (at|on) \S+$'
-            or line.line_text ilike '%subscribe for free to receive new posts%'
+            lower(btrim(line.line_text, ' !')) in ('share this post', 'copy link', 'leave a comment', 'upgrade to paid')
+            or line.line_text ~* '^(thanks for reading[^.!?]{0,80}[.!]? )?subscribe for free to receive new posts'
         )
 ),
 
@@ -43,39 +39,61 @@ publications as (
     group by author, publication
 ),
 
-paragraphs as (
-    select
-        documents.document_id,
-        documents.author,
-        documents.publication,
-        paragraph.paragraph_text
+found as (
+    select distinct
+        blocks.author,
+        blocks.publication,
+        blocks.block_hash
     from documents
-    cross join lateral string_to_table(documents.text_for_voice, E'\n\n') as paragraph (paragraph_text)
-    where
-        length(paragraph.paragraph_text) <= 60 * {{ var('boilerplate_words') }}
-        and {{ words('paragraph.paragraph_text') }} between 1 and {{ var('boilerplate_words') }}
+    inner join {{ ref('int_blocks') }} as blocks on documents.document_id = blocks.document_id
+    where blocks.block_hash is not null
 ),
 
+-- Counted anew over all documents, for the blocks of those that were made.
 repeated as (
     select
-        min(paragraphs.document_id::text)::uuid as document_id,
-        paragraphs.paragraph_text as line_text
-    from paragraphs
-    inner join publications
-        on paragraphs.author = publications.author and paragraphs.publication = publications.publication
-    group by paragraphs.author, paragraphs.publication, paragraphs.paragraph_text, publications.documents
-    having
-        count(distinct paragraphs.document_id)
-        >= greatest(
-            {{ var('boilerplate_documents') }},
-            case
-                when {{ words('paragraphs.paragraph_text') }} >= {{ var('boilerplate_long_words') }}
-                    then {{ var('boilerplate_long_share') }}
-                else {{ var('boilerplate_share') }}
-            end * publications.documents
-        )
+        blocks.author,
+        blocks.publication,
+        blocks.block_hash,
+        count(distinct blocks.document_id) as documents,
+        max(blocks.block_words) as block_words
+    from {{ ref('int_blocks') }} as blocks
+    inner join found
+        on blocks.author = found.author and blocks.publication = found.publication and blocks.block_hash = found.block_hash
+    group by blocks.author, blocks.publication, blocks.block_hash
+    having count(distinct blocks.document_id) >= {{ var('boilerplate_documents') }}
+),
+
+boilerplate as (
+    select
+        repeated.author,
+        repeated.publication,
+        repeated.block_hash
+    from repeated
+    inner join publications on repeated.author = publications.author and repeated.publication = publications.publication
+    where
+        repeated.documents >= publications.documents * case
+            when repeated.block_words >= {{ var('boilerplate_long_words') }} then {{ var('boilerplate_long_share') }}
+            else {{ var('boilerplate_share') }}
+        end
+),
+
+surviving as (
+    select
+        documents.document_id,
+        blocks.voice_text as line_text
+    from documents
+    inner join {{ ref('int_blocks') }} as blocks on documents.document_id = blocks.document_id
+    inner join boilerplate
+        on
+            blocks.author = boilerplate.author
+            and blocks.publication = boilerplate.publication
+            and blocks.block_hash = boilerplate.block_hash
+    where
+        blocks.voice_text <> ''
+        and strpos(E'\n\n' || documents.text_for_voice || E'\n\n', E'\n\n' || blocks.voice_text || E'\n\n') > 0
 )
 
 select * from interface_lines
 union all
-select * from repeated
+select * from surviving

@@ -22,7 +22,8 @@ prose as (
         sum(regexp_count({{ without_urls("(block.value ->> 'text')") }}, '{{ marks }}')) as marks_written
     from documents
     inner join {{ source('ingest', 'raw_posts') }} as posts on documents.document_id = posts.id
-    inner join {{ source('cleaning', 'annotations') }} as annotations on documents.document_id = annotations.document_id
+    inner join {{ source('cleaning', 'annotations') }} as annotations
+        on documents.document_id = annotations.document_id and posts.content_hash = annotations.content_hash
     cross join lateral jsonb_array_elements(posts.blocks) as block (value)
     where block.value ->> 'type' in ('paragraph', 'list') and annotations.masks = '[]'
     group by documents.document_id, documents.text_for_voice

@@ -124,7 +124,7 @@ def cleaning(context: dg.AssetExecutionContext, platform: PlatformResource) -> I
 def _dbt_build(context: dg.AssetExecutionContext, settings: Settings, database: Database, author: str) -> Iterator[object]:
     # Unit tests are about the code, not about this author: they run in the test suite. A target folder per author keeps
     # dbt's partial parse valid, which a change of its variables would throw away.
-    variables = {"author": author, "changed_only": True, "rules": project.digest(settings)}
+    variables = {"author": author, "changed_only": True}
     arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
     with project.applied(project.environment(database.url)):
         dbt = InstalledDbt(project_dir=str(project.PROJECT), profiles_dir=str(project.PROJECT), dbt_executable=str(project.DBT))

@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 PROJECT = PROJECT_ROOT / "dbt_cleaning"
 DBT = Path(sys.executable).parent / "dbt"
+_SOURCES = ("*.yml", "models/**/*.yml", "models/**/*.sql", "macros/**/*.sql", "tests/**/*.sql")
 BUILD_LOCK = 7_461_230  # any constant beside the migrations'
 
 
@@ -153,8 +154,8 @@ def manifest(settings: Settings) -> Path:
 
 
 def digest(settings: Settings) -> str:
-    """Hash of the project's files and of what reads them: with it the manifest is made anew, and every document cleaned anew."""
-    files = sorted(path for pattern in ("*.yml", "*/**/*.yml", "*/**/*.sql") for path in PROJECT.glob(pattern))
+    """Hash of the project's files and of what reads them: when it changes, the manifest is made anew."""
+    files = sorted(path for pattern in _SOURCES for path in PROJECT.glob(pattern))
     found = hashlib.sha256(f"{version('dbt-core')} {make_url(_database_url(settings)).database}".encode())
     for path in files:
         found.update(f"\n{path.relative_to(PROJECT)}\n".encode() + path.read_bytes())

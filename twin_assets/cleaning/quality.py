@@ -18,7 +18,7 @@ INTERFACE_LINE = re.compile(
         (share|like|restack|discuss)\ this\ (post|article|story) | copy\ link | leave\ a\ comment | upgrade\ to\ paid
         | subscribe(\ now)? | sign\ (in|up) | subscribe\ ?sign\ in | ready\ for\ more\? | type\ your\ email(…|\.\.\.)
         | discussion\ about\ this\ post | substack\ is\ the\ home.* | thanks\ for\ reading
-        | .{0,120}subscribe\ for\ free\ to\ receive\ new\ posts.{0,60}
+        | (thanks\ for\ reading[^.!?]{0,80}[.!]?\ )?subscribe\ for\ free\ to\ receive\ new\ posts.{0,60}
         | (originally|first)\ published\ (at|on)\ \S+
     )[.!\s]*""",
     re.IGNORECASE | re.VERBOSE,
@@ -36,7 +36,7 @@ with untouched as materialized (
         block.value ->> 'type' in ('paragraph', 'list') as is_prose
     from cleaning.cleaned_documents as cleaned
     join ingest.raw_posts as raw on raw.id = cleaned.document_id
-    join cleaning.annotations as notes on notes.document_id = cleaned.document_id
+    join cleaning.annotations as notes on notes.document_id = cleaned.document_id and notes.content_hash = raw.content_hash
     cross join lateral jsonb_array_elements(raw.blocks) as block (value)
     where cleaned.author = :author and cleaned.boilerplate_lines = 0 and notes.masks = '[]'
 )"""
@@ -65,9 +65,9 @@ counted as (
     select
         title,
         cardinality(string_to_array(text_for_voice, E'\n\n')) as kept,
-        count(*) filter (where block_text !~* '(://|www\.)' and btrim(block_text) <> '') as written,
+        count(*) filter (where block_text !~* '(://|www\.)' and block_text ~ '\S') as written,
         cardinality(string_to_array(text_for_voice, E'\n')) as lines_kept,
-        sum(cardinality(string_to_array(block_text, E'\n'))) filter (where block_text !~* '(://|www\.)' and btrim(block_text) <> '')
+        sum(cardinality(string_to_array(block_text, E'\n'))) filter (where block_text !~* '(://|www\.)' and block_text ~ '\S')
             as lines_written
     from untouched
     where is_prose

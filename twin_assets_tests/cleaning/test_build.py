@@ -197,8 +197,7 @@ def test_views_by_kind_and_privileges_of_nobody_else(warehouse: Database) -> Non
 def test_the_data_tests_see_poison(warehouse: Database, settings: Settings) -> None:
     poison = {
         "footer 0": "text_for_voice = text_for_voice || E'\\nShare this post'",
-        "footer 1": f"text_for_voice = text_for_voice || E'\\n\\n{HABIT}'",
-        "footer 2": f"text_for_voice = text_for_voice || E'\\n\\n{HABIT}'",  # the fourth and fifth of ten, with those of the habit
+        "footer 1": f"text_for_voice = text_for_voice || E'\\n\\n{FOOTER}'",
         "marks": "text_for_voice = replace(text_for_voice, '’', '')",
         "habit 0": "document_id = gen_random_uuid()",
         "habit 1": "kind = 'poem'",

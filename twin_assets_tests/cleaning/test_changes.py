@@ -5,6 +5,7 @@ from random import Random
 import pytest
 from sqlalchemy import text
 
+from twin_assets.cleaning import project
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
@@ -12,7 +13,7 @@ from twin_assets_tests.cleaning.posts import add_post, block, clean, empty, para
 
 MARTS = ("cleaned_documents", "dropped_documents", "dropped_blocks", "int_repeated_blocks")
 FOOTER = "I write about bread. Follow along!"
-AS_THE_ASSET = {"author": "ada", "changed_only": True, "rules": "1"}
+AS_THE_ASSET = {"author": "ada", "changed_only": True}
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_an_edit_replaces_a_tombstone_deletes_and_nothing_else_is_written(wareho
     for name in ("one", "two", "three"):
         add_post(warehouse, "ada", name, paragraph(f"The {name} of them."))
     add_post(warehouse, "bob", "his", paragraph("Bob was here."))
-    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test", rules="1")
+    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test")
     before = writes(warehouse)
     clean(settings, warehouse, **AS_THE_ASSET)
     assert writes(warehouse) == before
@@ -72,7 +73,7 @@ def test_an_edit_replaces_a_tombstone_deletes_and_nothing_else_is_written(wareho
 def test_what_becomes_boilerplate_goes_from_old_documents_too_and_comes_back(warehouse: Database, settings: Settings) -> None:
     for number in range(3):
         add_post(warehouse, "ada", f"{number}", paragraph(f"Loaf {number} rose."), paragraph(FOOTER))
-    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test", rules="1")
+    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test")
     assert voice(warehouse, "0") == f"Loaf 0 rose.\n\n{FOOTER}"
     add_post(warehouse, "ada", "3", paragraph("Loaf 3 rose."), paragraph(FOOTER))
     clean(settings, warehouse, **AS_THE_ASSET)
@@ -85,11 +86,12 @@ def test_what_becomes_boilerplate_goes_from_old_documents_too_and_comes_back(war
 def test_a_build_that_was_killed_or_failed_is_made_up_for(warehouse: Database, settings: Settings) -> None:
     add_post(warehouse, "ada", "one", paragraph("The one of them."))
     add_post(warehouse, "ada", "two", paragraph("The two of them."))
-    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test", rules="1")
+    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test")
     add_post(warehouse, "ada", "one", paragraph("The first of them."))
     clean(settings, warehouse, "--select", "stg_posts", "int_posts", "int_blocks", **AS_THE_ASSET)  # as far as a killed build came
     assert voice(warehouse, "one") == "The one of them."
-    clean(settings, warehouse, "--select", "cleaned_documents", **AS_THE_ASSET)  # a single model: nothing may be lost by it
+    for marts in (["cleaned_documents"], ["cleaned_documents", "dropped_documents"]):  # single models: nothing may be lost by them
+        clean(settings, warehouse, "--select", *marts, **AS_THE_ASSET)
     assert [voice(warehouse, name) for name in ("one", "two")] == ["The one of them.", "The two of them."]
     clean(settings, warehouse, **AS_THE_ASSET)
     assert voice(warehouse, "one") == "The first of them."
@@ -104,11 +106,26 @@ def test_a_build_that_was_killed_or_failed_is_made_up_for(warehouse: Database, s
     assert voice(warehouse, "one") == "The last of them."
 
 
+def test_what_is_edited_while_it_is_cleaned_waits_for_the_next_build(warehouse: Database, settings: Settings) -> None:
+    add_post(warehouse, "ada", "one", paragraph("The one of them."))
+    clean(settings, warehouse, "--select", "stg_posts+1", "+int_posts")
+    add_post(warehouse, "ada", "one", paragraph("Write to me: ada@oneil.co.uk"))
+    project.run_dbt(settings, ["build", "--exclude", "+int_posts", "--exclude-resource-type", "unit_test"], warehouse.url)
+    assert "oneil.co.uk" not in str(marts(warehouse)) + str(rows(warehouse, "int_blocks"))
+    clean(settings, warehouse, **AS_THE_ASSET)
+    assert voice(warehouse, "one") == "Write to me: [email 1]"
+
+
+def test_a_full_refresh_of_one_author_is_refused(warehouse: Database, settings: Settings) -> None:
+    with pytest.raises(TwinError, match="leave the variable author out"):
+        clean(settings, warehouse, "--full-refresh", author="ada")
+
+
 def test_other_rules_clean_everything_anew(warehouse: Database, settings: Settings) -> None:
     add_post(warehouse, "ada", "late", paragraph("It was written late."), published_at="2024-05-01T00:00:00Z")
-    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test", rules="1")
+    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test")
     assert voice(warehouse, "late") == "It was written late."
-    clean(settings, warehouse, **{**AS_THE_ASSET, "rules": "2", "until": "2024-01-01"})
+    clean(settings, warehouse, **AS_THE_ASSET, until="2024-01-01")
     assert voice(warehouse, "late") is None
 
 
@@ -129,7 +146,7 @@ def test_after_many_changes_all_is_as_after_a_full_refresh(warehouse: Database, 
 
     for number in range(25):
         write(number)
-    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test", rules="1")
+    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test")
     for _ in range(3):
         for number in random.sample(range(30), 8):
             write(number)
@@ -140,5 +157,5 @@ def test_after_many_changes_all_is_as_after_a_full_refresh(warehouse: Database, 
         clean(settings, warehouse, **AS_THE_ASSET)
     step_by_step = marts(warehouse)
     assert min(len(found) for found in step_by_step.values()) > 1
-    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test", rules="1")
+    clean(settings, warehouse, "--full-refresh", "--exclude-resource-type", "unit_test")
     assert marts(warehouse) == step_by_step

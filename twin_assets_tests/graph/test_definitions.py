@@ -121,7 +121,7 @@ def test_an_asset_that_is_more_than_a_view_has_a_check(spec: dg.AssetSpec) -> No
 
 
 def test_everything_but_the_crawl_follows_content(spec: dg.AssetSpec) -> None:
-    reads_raw_posts = {"annotations", "int_posts", "stg_social", "stg_publications", "stg_code", "stg_files"}
+    reads_raw_posts = {"annotations", "stg_social", "stg_publications", "stg_code", "stg_files"}
     together = spec.group_name == "cleaning" and spec.key.path[-1] not in reads_raw_posts
     expected = None if spec.group_name == "ingest" else FOLLOW_TOGETHER if together else FOLLOW_CONTENT
     assert spec.automation_condition == expected

@@ -17,8 +17,9 @@ with posts as materialized (
         staged.blocks,
         staged.masks
     from {{ ref('int_posts') }} as posts
-    inner join {{ ref('stg_posts') }} as staged on posts.document_id = staged.document_id and posts.author = staged.author
-    where posts.pending and posts.reason is null and {{ for_author('posts.author') }}
+    -- The version that was judged and looked at: what is edited meanwhile waits for the next build.
+    inner join {{ ref('stg_posts') }} as staged on posts.document_id = staged.document_id and posts.content_hash = staged.content_hash
+    where posts.pending and posts.reason is null and staged.annotator is not null and {{ for_author('posts.author') }}
 ),
 
 blocks as materialized (
@@ -35,16 +36,24 @@ blocks as materialized (
     cross join lateral jsonb_array_elements(posts.blocks) with ordinality as block (value, position)
 ),
 
-lines as materialized (
+split as materialized (
     select
         blocks.document_id,
         blocks.position,
+        blocks.block_type,
         line.place,
         line.line_text,
-        blocks.block_type <> 'code' and {{ is_interface_line('line.line_text') }} as is_interface,
         {{ without_urls('line.line_text') }} as voice_line
     from blocks
     cross join lateral string_to_table(blocks.block_text, E'\n') with ordinality as line (line_text, place)
+),
+
+lines as materialized (
+    select
+        *,
+        block_type in ('paragraph', 'list', 'heading', 'caption')
+        and ({{ is_interface_line('line_text') }} or (voice_line <> line_text and {{ is_interface_line('voice_line') }})) as is_interface
+    from split
 ),
 
 own as (
@@ -71,7 +80,9 @@ cleaned as materialized (
             when blocks.block_type in ('paragraph', 'list', 'quote') and length(blocks.block_text) <= 60 * {{ var('boilerplate_words') }}
                 then {{ words('blocks.block_text') }}
         end as block_words,
-        repeat('`', 3 + (blocks.block_type = 'code' and own.own_text ~ '```')::int) as fence
+        case
+            when blocks.block_type = 'code' and own.own_text ~ '```' then repeat('`', 4 + regexp_count(own.own_text, '````')) else '```'
+        end as fence
     from blocks
     left join own on blocks.document_id = own.document_id and blocks.position = own.position
 )

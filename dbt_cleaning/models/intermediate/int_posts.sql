@@ -5,6 +5,7 @@
         on_schema_change='append_new_columns',
         full_refresh=(false if var('author', '') else none),
         indexes=[{'columns': ['document_id'], 'unique': true}, {'columns': ['author', 'pending']}],
+        pre_hook='{{ full_refresh_of_all() }}',
         post_hook='{{ analyze_when_new() }}'
     )
 }}
@@ -17,7 +18,7 @@ with fingerprints as (
             concat_ws(
                 E'\x1f', raw_posts.content_hash, raw_posts.state, raw_posts.reason, raw_posts.deleted_at is not null, raw_posts.work,
                 raw_posts.platform, raw_posts.kind, raw_posts.source, raw_posts.url, annotations.annotator, annotations.language,
-                annotations.masks, annotations.repetition, annotations.machine_markers, '{{ var("rules") }}'
+                annotations.masks, annotations.repetition, annotations.machine_markers, '{{ rules() }}'
             )
         ) as fingerprint
     from {{ source('ingest', 'raw_posts') }} as raw_posts
@@ -52,7 +53,7 @@ judged as (
             when work <> document_id then 'copy'
             when annotator is null then 'not_annotated'
             {% if var('until') %}
-                when published_at >= '{{ var("until") }}' then 'after_cutoff'
+                when published_at is null or published_at >= '{{ var("until") }} UTC'::timestamptz then 'after_cutoff'
             {% endif %}
             when octet_length(blocks::text) > {{ var('longest_document') }} then 'too_long'
             when repetition > {{ var('most_repetition') }} then 'repetitive'
@@ -71,16 +72,17 @@ select
     platform,
     kind,
     case when annotator is not null then {{ masked('title', 'masks', 0) }} end as title,
-    url,
+    {{ public_url('url') }} as url,
     published_at,
     language,
     machine_markers,
+    content_hash,
     reason_dropped as reason,
     case reason_dropped
         when 'deleted' then 'It is gone from its source.'
         when 'copy' then 'It stands elsewhere too; the copy that is learned from is ' || work || '.'
         when 'not_annotated' then 'Nobody has looked for private things in it yet. Run cleaning/annotations.'
-        when 'after_cutoff' then 'It was published at or after {{ var("until") }}, the day from which nothing is learned.'
+        when 'after_cutoff' then 'Its date is not before {{ var("until") }}, from which on nothing is learned, or it has none.'
         when 'too_long' then 'It has more than {{ var("longest_document") }} bytes.'
         when 'repetitive' then round(repetition * 100) || ' % of it says again what it said before.'
         when 'language' then 'It is in ' || language || '; learned from is {{ var("languages") | join(", ") }}.'
@@ -103,6 +105,7 @@ from judged
         published_at,
         language,
         machine_markers,
+        content_hash,
         'gone' as reason,
         'It is in ingest.raw_posts no more.' as detail,
         '' as fingerprint,

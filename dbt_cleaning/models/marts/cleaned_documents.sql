@@ -28,7 +28,8 @@ select
     boilerplate_lines,
     md5(
         concat_ws(
-            E'\x1f', coalesce(title, ''), coalesce(extract(epoch from published_at)::text, ''), text_for_voice, text_for_rag
+            E'\x1f', kind, platform, language, coalesce(title, ''), coalesce(extract(epoch from published_at)::text, ''),
+            text_for_voice, text_for_rag
         )
     ) as content_hash
 from {{ ref('int_documents') }}
