@@ -14,3 +14,14 @@
     voice_words,
     rag_words
 {%- endmacro %}
+
+
+{# Beside blocks, what is known of those that are boilerplate. #}
+{% macro left_join_boilerplate() -%}
+    left join {{ ref('int_repeated_blocks') }} as repeated
+        on
+            blocks.author = repeated.author
+            and blocks.publication = repeated.publication
+            and blocks.block_hash = repeated.block_hash
+            and repeated.is_boilerplate
+{%- endmacro %}

@@ -8,12 +8,7 @@
 select distinct documents.document_id
 from {{ ref('int_documents') }} as documents
 inner join {{ ref('int_blocks') }} as blocks on documents.document_id = blocks.document_id
-left join {{ ref('int_repeated_blocks') }} as repeated
-    on
-        blocks.author = repeated.author
-        and blocks.publication = repeated.publication
-        and blocks.block_hash = repeated.block_hash
-        and repeated.is_boilerplate
+{{ left_join_boilerplate() }}
 where
     {{ for_author('documents.author') }}
     and documents.reason = 'no_text'

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from twin_assets.cleaning import assets, lineage, metadata, project
+from twin_assets.cleaning import assets, lineage, project
 from twin_assets.cleaning.lineage import Column, Parent, trace
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database
@@ -145,7 +145,7 @@ def test_rows_are_counted_of_one_author(shop: Database) -> None:
 def test_an_output_gets_types_descriptions_origins_and_rows(shop: Database, tmp_path: Path) -> None:
     target = compiled(tmp_path, TOTALS.replace("sum(amount)", "sum(amount) + max(id)"))
     event = dg.Output("value", output_name="totals", metadata={"unique_id": "model.shop.totals", "status": "success"})
-    output = metadata.described(event, MANIFEST, target, shop, "ada")
+    output = assets.described(event, MANIFEST, target, shop, "ada")
     assert isinstance(output, dg.Output)
     assert (output.value, output.output_name) == ("value", "totals")
     orders = dg.AssetKey(["shop", "orders"])
@@ -250,7 +250,7 @@ def test_the_graph_shows_columns_lineage_and_rows(warehouse: Database, settings:
     rows: dict[str, object] = {}
     for name, key in models(manifest).items():
         spec = assets.cleaning.specs_by_key[dg.AssetKey(["cleaning", name])]
-        output = metadata.described(dg.Output(None, metadata={"unique_id": key}), manifest, project.target(settings), warehouse, ADA)
+        output = assets.described(dg.Output(None, metadata={"unique_id": key}), manifest, project.target(settings), warehouse, ADA)
         assert isinstance(output, dg.Output)
         shown: dict[str, Any] = {"dagster/column_schema": spec.metadata["dagster/column_schema"]}
         shown |= {key: value.value for key, value in output.metadata.items()}
@@ -281,4 +281,4 @@ def test_the_graph_shows_columns_lineage_and_rows(warehouse: Database, settings:
 
 def test_other_events_are_passed_on(database: Database, tmp_path: Path) -> None:
     event = dg.AssetCheckResult(passed=True)
-    assert metadata.described(event, {}, tmp_path, database, ADA) is event
+    assert assets.described(event, {}, tmp_path, database, ADA) is event

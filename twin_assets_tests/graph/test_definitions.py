@@ -32,7 +32,7 @@ PARENTS = {
     "cleaning/int_posts": {"cleaning/stg_posts", "cleaning/annotations", "ingest/raw_posts"},
     "cleaning/int_blocks": {"cleaning/stg_posts", "cleaning/int_posts"},
     "cleaning/int_repeated_blocks": {"cleaning/int_posts", "cleaning/int_blocks"},
-    "cleaning/int_documents": {"cleaning/int_posts", "cleaning/int_blocks", "cleaning/int_repeated_blocks"},
+    "cleaning/int_documents": {"ingest/raw_posts", "cleaning/int_posts", "cleaning/int_blocks", "cleaning/int_repeated_blocks"},
     "cleaning/cleaned_documents": {"cleaning/int_posts", "cleaning/int_documents"},
     "cleaning/dropped_documents": {"cleaning/int_posts", "cleaning/int_documents", "cleaning/cleaned_documents"},
     "cleaning/dropped_blocks": {"cleaning/int_blocks", "cleaning/int_repeated_blocks", "cleaning/cleaned_documents"},

@@ -14,12 +14,10 @@ with lanes as (
         end), 0)::int as boilerplate_lines
     from {{ ref('int_posts') }} as posts
     left join {{ ref('int_blocks') }} as blocks on posts.document_id = blocks.document_id
-    left join {{ ref('int_repeated_blocks') }} as repeated
-        on
-            blocks.author = repeated.author
-            and blocks.publication = repeated.publication
-            and blocks.block_hash = repeated.block_hash
-            and repeated.is_boilerplate
+    {{ left_join_boilerplate() }}
+    -- What was edited since is not judged: its old text stays until the next build.
+    inner join {{ source('ingest', 'raw_posts') }} as raw_posts
+        on posts.document_id = raw_posts.id and posts.content_hash = raw_posts.content_hash
     where posts.pending and posts.reason is null and {{ for_author('posts.author') }}
     group by posts.document_id
 ),

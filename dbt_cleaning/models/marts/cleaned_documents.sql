@@ -11,19 +11,7 @@
 
 -- depends_on: {{ ref('int_posts') }}
 select
-    document_id,
-    author,
-    publication,
-    platform,
-    kind,
-    language,
-    title,
-    url,
-    published_at,
-    text_for_voice,
-    text_for_rag,
-    voice_words,
-    rag_words,
+    {{ document_columns() }},
     machine_markers,
     boilerplate_lines,
     md5(

@@ -5,12 +5,7 @@ with blocks as (
         blocks.block_type in ('paragraph', 'list') as is_prose
     from {{ ref('int_blocks') }} as blocks
     inner join {{ ref('cleaned_documents') }} as cleaned on blocks.document_id = cleaned.document_id
-    left join {{ ref('int_repeated_blocks') }} as repeated
-        on
-            blocks.author = repeated.author
-            and blocks.publication = repeated.publication
-            and blocks.block_hash = repeated.block_hash
-            and repeated.is_boilerplate
+    {{ left_join_boilerplate() }}
     where blocks.block_text <> ''
 ),
 
