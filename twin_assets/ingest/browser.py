@@ -39,6 +39,12 @@ _CHALLENGE = re.compile(
 )
 _UNREACHABLE = re.compile(r"ERR_(NAME_|CONNECTION_|ADDRESS_|INTERNET_|NETWORK_|CERT_|SSL_|EMPTY_|PROXY_|TUNNEL_)")
 _QUIET_SECONDS = 5.0
+# Pages hear of a scroll at the next frame; a frame may never come on a page that is not painted.
+_TO_THE_END = """new Promise((heard) => {
+  window.scrollTo(0, document.documentElement.scrollHeight);
+  requestAnimationFrame(() => requestAnimationFrame(heard));
+  setTimeout(heard, 1000);
+})"""
 _WAIT_SECONDS = 15.0
 _CLOSE_SECONDS = 10.0
 _MOST_CHARACTERS = 32 * 1024 * 1024
@@ -249,7 +255,7 @@ async def _scroll(page: "Page", url: str, scrolls: int, pause: tuple[float, floa
         if grown == height:
             return
         height = grown
-        await page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+        await page.evaluate(_TO_THE_END)
         await asyncio.sleep(random.uniform(*pause))  # noqa: S311
         with suppress(NotYet):
             await page.wait_for_load_state("networkidle", timeout=_QUIET_SECONDS * 1000)
