@@ -156,8 +156,8 @@ def _compared(line: str) -> str:
 
 
 def without_addresses(text: str) -> str:
-    """A text without its addresses on the web; the marks behind them stay."""
-    return _ADDRESS.sub(lambda found: found[0][len(found[0].rstrip(_AFTER_ADDRESS)) :], text)
+    """A text without its addresses on the web, nor what stands for them; the marks behind them stay."""
+    return _ADDRESS.sub(lambda found: found[0][len(found[0].rstrip(_AFTER_ADDRESS)) :], text).replace("[link]", "")
 
 
 def marks_kept(prose: Iterable[str], voice: str) -> tuple[int, int, Counter[str]]:

@@ -56,7 +56,7 @@
 {# Hash of all rules that a text is cleaned by: models, macros and thresholds. #}
 {% macro rules() -%}
     {%- set parts = [
-        is_interface_line('x'), without_urls('x'), searchable('x'), words('x'), spelling('x'), masked('x', 'y', 'z'), public_url('x'),
+        is_interface_line('x'), with_links('x'), searchable('x'), words('x'), spelling('x'), masked('x', 'y', 'z'), public_url('x'),
         var('until', ''), var('languages', []) | string, var('minimum_words', {}) | string, var('most_repetition', ''),
         var('longest_document', ''), var('boilerplate_words', ''), var('boilerplate_share', ''), var('boilerplate_documents', ''),
         var('boilerplate_long_words', ''), var('boilerplate_long_share', ''), var('platform_families', {}) | string

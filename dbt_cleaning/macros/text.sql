@@ -5,10 +5,10 @@
 {%- endmacro %}
 
 
-{# A URL, with the brackets or code marks around it. #}
+{# A URL, with the code marks around it. #}
 {% macro url_pattern() -%}
     {%- set url = '(https?://|www\\.)([^\\s<>()`"“”]|\\([^\\s<>()`"“”]*\\))*([^\\s<>()`"“”.,;:!?\'\'’…]|\\([^\\s<>()`"“”]*\\))' -%}
-    \s*(\({{ url }}\)|<{{ url }}>|`{{ url }}`|{{ url }})
+    (<{{ url }}>|`{{ url }}`|{{ url }})
 {%- endmacro %}
 
 
@@ -17,8 +17,18 @@
     case
         when strpos({{ line }}, '://') = 0 and {{ line }} !~* 'www\.' then {{ line }}
         else regexp_replace(
-            ltrim(regexp_replace({{ line }}, '{{ url_pattern() }}', '', 'gi')), '^([-*•→👉:]|\d+[.)])?\s*$', ''
+            ltrim(regexp_replace({{ line }}, '\s*(\({{ url_pattern() }}\)|{{ url_pattern() }})', '', 'gi')), '^([-*•→👉:]|\d+[.)])?\s*$', ''
         )
+    end
+{%- endmacro %}
+
+
+{# A line with a placeholder for each URL, so that its sentences stay whole; empty where there is little else. #}
+{% macro with_links(line) -%}
+    case
+        when strpos({{ line }}, '://') = 0 and {{ line }} !~* 'www\.' then {{ line }}
+        when {{ without_urls(line) }} = '' then ''
+        else regexp_replace({{ line }}, '{{ url_pattern() }}', '[link]', 'gi')
     end
 {%- endmacro %}
 

@@ -36,10 +36,10 @@ LISTED = 300
 """Dropped documents that are listed."""
 
 _PROSE = frozenset({"paragraph", "list"})
-_URL = re.compile(r"://|www\.", re.IGNORECASE)
-_FURTHEST = 10_000
-_ANCHORS = (32, 8, 3, 1)
-_CHUNK = 1024
+# As url_pattern() in dbt_cleaning/macros/text.sql.
+_BARE_URL = r"""(?:https?://|www\.)(?:[^\s<>()`"“”]|\([^\s<>()`"“”]*\))*(?:[^\s<>()`"“”.,;:!?'’…]|\([^\s<>()`"“”]*\))"""
+_URL = re.compile(rf"<{_BARE_URL}>|`{_BARE_URL}`|{_BARE_URL}", re.IGNORECASE)
+_LINK = "[link]"
 _MANY = 10
 
 
@@ -430,7 +430,7 @@ def _own_pieces(lines: Sequence[str], own: Sequence[bool], voice_text: str, is_p
         elif place < len(spoken) and spoken[place] == bare:
             pieces.append(Piece(line))
             place += 1
-        elif place < len(spoken) and (found := _without_urls(bare, spoken[place])):
+        elif place < len(spoken) and (found := _with_links(bare, spoken[place])):
             pieces += [*found, Piece(line[len(bare) :])]
             place += 1
         elif _URL.search(bare):
@@ -440,53 +440,15 @@ def _own_pieces(lines: Sequence[str], own: Sequence[bool], voice_text: str, is_p
     return pieces if place == len(spoken) or not is_prose or not voice_text else None
 
 
-def _without_urls(line: str, spoken: str) -> list[Piece] | None:
-    """A line beside what is left of it without its URLs; None where that is not how the two differ."""
-    if not spoken.strip() or not _URL.search(line):
+def _with_links(line: str, spoken: str) -> list[Piece] | None:
+    """A line beside the same with a placeholder for each URL; None where that is not how the two differ."""
+    if _URL.sub(_LINK, line) != spoken:
         return None
-    end = _common(line[::-1], 0, spoken[::-1], 0)
-    cut = (*_cut(line[: len(line) - end], spoken[: len(spoken) - end]), (line[len(line) - end :], True))
-    pieces = [Piece(part) if kept else Piece(part, "search", "url") for part, kept in cut]
-    if "".join(piece.text for piece in pieces if piece.lane == "both") != spoken:
-        return None
-    return pieces if all(_URL.search(piece.text) or not piece.text.strip() for piece in pieces if piece.lane == "search") else None
-
-
-def _cut(whole: str, part: str) -> Iterator[tuple[str, bool]]:
-    """What was cut out of a text to get another, in parts that together are the text, each with whether it is left.
-
-    A difference ends where the next few characters of the other text are found, not too far away: that is linear, and finds what was cut
-    out of running text as a full comparison would.
-    """
-    here = there = 0
-    while there < len(part):
-        common = _common(whole, here, part, there)
-        kept_from, here, there = here, here + common, there + common
-        if there == len(part):
-            yield whole[kept_from:here], True
-            break
-        end = next((at for size in _ANCHORS if (at := whole.find(part[there : there + size], here, here + _FURTHEST)) > here), None)
-        if end is None:
-            return
-        start = here
-        while start > kept_from and whole[start - 1] == whole[end - 1]:  # the blank before a URL goes with it, not the one behind
-            start, end = start - 1, end - 1
-        there -= here - start
-        yield whole[kept_from:start], True
-        yield whole[start:end], False
-        here = end
-    yield whole[here:], False
-
-
-def _common(whole: str, here: int, part: str, there: int) -> int:
-    """How many characters are the same from two places on."""
-    start = here
-    while there < len(part) and whole[here : here + _CHUNK] == part[there : there + _CHUNK]:
-        here, there = here + _CHUNK, there + _CHUNK
-    end = min(here + _CHUNK, len(whole), here + len(part) - there)
-    while here < end and whole[here] == part[there]:
-        here, there = here + 1, there + 1
-    return min(here, len(whole)) - start
+    pieces, end = [], 0
+    for url in _URL.finditer(line):
+        pieces += [Piece(line[end : url.start()]), Piece(url[0], "search", "url")]
+        end = url.end()
+    return [*pieces, Piece(line[end:])]
 
 
 def _joined(pieces: Iterable[Piece]) -> list[Piece]:

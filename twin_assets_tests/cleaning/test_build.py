@@ -103,7 +103,7 @@ def dropped(database: Database, author: str = ADA) -> dict[str, tuple[str, str]]
 
 def test_the_voice_is_the_authors_prose_untouched(warehouse: Database) -> None:
     voice = cleaned(warehouse)["lanes"].text_for_voice
-    assert voice == f"{PROSE}\n\n1. one\n2. two\n\n𝗕𝗼𝗹𝗱 and cafe\u0301\n\nThe end."
+    assert voice == f"{PROSE}\n\n1. one\n2. two ([link])\n\n𝗕𝗼𝗹𝗱 and cafe\u0301\n\nThe end."
     assert cleaned(warehouse)["lanes"].voice_words == len(voice.split())
 
 
@@ -170,7 +170,7 @@ def test_every_removed_block_says_why(warehouse: Database) -> None:
         footers = connection.scalar(text("select count(*) from cleaning.dropped_blocks where reason = 'repeated'"))
     assert [tuple(row) for row in rows] == [
         ("voice", "not_prose", "Why"),
-        ("voice", "url", "(https://example.org)"),
+        ("voice", "url", "https://example.org"),
         ("voice", "not_prose", "said another"),
         ("voice", "not_prose", "def f():\n\n    return '```'"),
         ("voice", "not_prose", "| a |"),

@@ -43,7 +43,8 @@ split as materialized (
         blocks.block_type,
         line.place,
         line.line_text,
-        {{ without_urls('line.line_text') }} as voice_line
+        {{ without_urls('line.line_text') }} as bare_line,
+        {{ with_links('line.line_text') }} as voice_line
     from blocks
     cross join lateral string_to_table(blocks.block_text, E'\n') with ordinality as line (line_text, place)
 ),
@@ -52,7 +53,7 @@ lines as materialized (
     select
         *,
         block_type in ('paragraph', 'list', 'heading', 'caption')
-        and ({{ is_interface_line('line_text') }} or (voice_line <> line_text and {{ is_interface_line('voice_line') }})) as is_interface
+        and ({{ is_interface_line('line_text') }} or (bare_line <> line_text and {{ is_interface_line('bare_line') }})) as is_interface
     from split
 ),
 
