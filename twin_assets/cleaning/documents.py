@@ -36,6 +36,7 @@ class Document:
     text_for_rag: str
     voice_words: int
     content_hash: str
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def load_documents(database: Database, author: str) -> list[Document]:
     rows = _query(
         database,
         """
-        select document_id, author, platform, kind, title, url, published_at, text_for_voice, text_for_rag, voice_words, content_hash
+        select document_id, author, platform, kind, title, url, published_at, text_for_voice, text_for_rag, voice_words, content_hash,
+               language
         from cleaning.cleaned_documents
         where author = :author
         order by published_at nulls first, document_id

@@ -12,11 +12,11 @@ from typing import Any
 import dagster as dg
 from upath import UPath
 
-from twin_assets import models
 from twin_assets.evaluation.ladder import climb, contestants, make_tasks
 from twin_assets.evaluation.report import plots, table, to_html, to_markdown
 from twin_assets.evaluation.rungs import Ladder, Yardsticks
 from twin_assets.evaluation.verbatim import VerbatimIndex
+from twin_assets.features.retrieval import Retriever
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.settings import Settings
@@ -29,7 +29,8 @@ from twin_assets.voice.profile import VoiceProfile, load_profile
 
 REPORT = "eval_report"
 MEASURES = "2"  # goes up when texts are written or measured in another way: old reports are made again
-SETTINGS = ("eval_prompts", "context_passages", "temperature", "top_p", "repetition_penalty", "embedder")
+RETRIEVAL = ("context_passages", "embedder", "reranker", "query_rules", "query_url", "query_model")
+SETTINGS = ("eval_prompts", "temperature", "top_p", "repetition_penalty", *RETRIEVAL)
 
 
 @dg.asset(
@@ -39,7 +40,7 @@ SETTINGS = ("eval_prompts", "context_passages", "temperature", "top_p", "repetit
         dg.AssetKey(["training", "adapter_weights"]),
         dg.AssetKey(["training", "instruct_dataset"]),
         dg.AssetKey(["voice", "voice_profile"]),
-        dg.AssetKey(["features", "embeddings"]),
+        dg.AssetKey(["features", "golden_set"]),
     ],
     group_name="evaluation",
     kinds={"python", "huggingface"},
@@ -87,14 +88,14 @@ def _evaluate(context: dg.AssetExecutionContext, platform: PlatformResource, mod
     if stored is None:
         raise TwinError(f"The dataset {model.dataset_version} of model {model.version} is not registered. Train again.")
     dataset = load_dataset(artifacts.local(stored.uri))
-    embedder = models.embedder(settings.embedder, settings)
+    retriever = Retriever(platform.database(), settings)
     twin = merged_gguf(model.version, artifacts.local(model.adapter_uri), model.base_model, settings)
     ladder = climb(
         model.author,
         model.version,
-        make_tasks(platform.database(), dataset, embedder, settings),
+        make_tasks(retriever, dataset, settings),
         contestants(base_gguf(settings), twin),
-        Yardsticks(profile, VerbatimIndex([example.answer for example in dataset.train]), embedder),
+        Yardsticks(profile, VerbatimIndex([example.answer for example in dataset.train]), retriever.embedder),
         settings,
         progress=lambda done, total: context.log.info(f"{done} of {total} texts written") if done % 8 == 0 else None,
     )

@@ -13,10 +13,9 @@ from uuid import UUID
 import structlog
 
 from twin_assets.evaluation.rungs import Ladder, RungName, Task, Yardsticks, evenly, measure
-from twin_assets.features.search import search
-from twin_assets.models import Embedder
+from twin_assets.features.retrieval import Retriever
+from twin_assets.features.search import Filters
 from twin_assets.settings import Settings
-from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import Dataset, Example
 from twin_assets.writing import model_server
@@ -90,7 +89,7 @@ def climb(
     return ladder
 
 
-def make_tasks(database: Database, dataset: Dataset, embedder: Embedder, settings: Settings) -> list[tuple[Task, Brief]]:
+def make_tasks(retriever: Retriever, dataset: Dataset, settings: Settings) -> list[tuple[Task, Brief]]:
     """Tasks of held-out prompts, spread evenly over the held-out examples; they retrieve no held-out document and no copy of one."""
     withheld = dataset.withheld | {example.document_id for example in dataset.held_out}
     chosen = [dataset.held_out[place] for place in evenly(len(dataset.held_out), settings.eval_prompts)]
@@ -98,7 +97,7 @@ def make_tasks(database: Database, dataset: Dataset, embedder: Embedder, setting
     for example in chosen:
         brief = brief_of(example)
         limit = settings.context_passages
-        found = search(database, dataset.author, embedder, brief.prompt, limit, exclude=withheld) if limit else []
+        found = retriever.find(dataset.author, brief.prompt, limit, Filters(exclude=frozenset(withheld))) if limit else []
         seed = seed_of(example.id)
         task = Task(
             id=example.id,

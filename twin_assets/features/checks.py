@@ -1,11 +1,11 @@
-"""Checks on the chunks and embeddings of one author."""
+"""Checks on the chunks, the embeddings and the search of one author."""
 
 import dagster as dg
 
-from twin_assets import models
 from twin_assets.cleaning.quality import Finding
-from twin_assets.features import quality
-from twin_assets.features.assets import chunks, embeddings
+from twin_assets.features import golden, quality
+from twin_assets.features.assets import chunks, embeddings, golden_set
+from twin_assets.features.embedders import active_embedder
 from twin_assets.resources import PlatformResource
 
 
@@ -18,11 +18,20 @@ def chunks_cover_documents(context: dg.AssetCheckExecutionContext, platform: Pla
 
 @dg.asset_check(asset=embeddings, blocking=True)
 def every_chunk_embedded(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
-    """Every chunk has one vector of the configured model, of unit length."""
-    settings = platform.settings()
-    model = models.embedder(settings.embedder, settings).name
-    counts = quality.vector_counts(platform.database(), context.op_execution_context.partition_key, model)
+    """Every chunk has one vector of the active model, of unit length."""
+    database = platform.database()
+    model = active_embedder(database, platform.settings()).name
+    counts = quality.vector_counts(database, context.op_execution_context.partition_key, model)
     return _result(quality.every_chunk_embedded(counts))
+
+
+@dg.asset_check(asset=golden_set, blocking=True)
+def search_has_not_regressed(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """Of the questions that were asked before, as many are answered as before, but for what chance explains.
+
+    Where a loss is wanted: ``twin features accept AUTHOR``.
+    """
+    return _result(golden.regression(platform.registry(), platform.artifacts(), context.op_execution_context.partition_key))
 
 
 def _result(finding: Finding) -> dg.AssetCheckResult:

@@ -19,6 +19,8 @@ class Role(StrEnum):
     """Reads the sources and cleans what they hold; the only one that reads raw text."""
     DOWNSTREAM = "twin_downstream"
     """Every stage after cleaning, the API and the assistant: reads the marts."""
+    READER = "twin_reader"
+    """A search: sees the chunks of one author, the one that ``twin.author`` names."""
 
 
 MARTS = ("cleaned_documents", "documents", "posts", "articles", "code", "dropped_documents", "dropped_blocks")
@@ -27,13 +29,15 @@ MARTS = ("cleaned_documents", "documents", "posts", "articles", "code", "dropped
 # Since Postgres 16 a member of a role may be kept from taking it.
 _MAY_TAKE = "pg_has_role(name, case when current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end)"
 
+_MAY_SEARCH = f"coalesce(pg_has_role(to_regrole('{Role.DOWNSTREAM}')::oid, to_regrole('{Role.READER}')::oid, 'MEMBER'), false)"
+
 # Each statement may fail alone: another database's migration was faster, or this login may not.
 _CREATE = f"""
 do $$
 declare
     name text;
 begin
-    foreach name in array array['{Role.INGEST}', '{Role.DOWNSTREAM}'] loop
+    foreach name in array array['{Role.INGEST}', '{Role.DOWNSTREAM}', '{Role.READER}'] loop
         begin
             if to_regrole(name) is null then
                 execute 'create role ' || name || ' nologin';
@@ -47,19 +51,26 @@ begin
         exception when unique_violation or insufficient_privilege then null;
         end;
     end loop;
+    if to_regrole('{Role.DOWNSTREAM}') is not null and to_regrole('{Role.READER}') is not null and not {_MAY_SEARCH} then
+        grant {Role.READER} to {Role.DOWNSTREAM};
+    end if;
+exception when unique_violation or insufficient_privilege then null;
 end $$
 """
 
 _MISSING = f"""
 select case when to_regrole(name) is null then format('create role %I nologin; ', name) else '' end
        || format('grant %I to %I;', name, current_user)
-from unnest(array['{Role.INGEST}', '{Role.DOWNSTREAM}']) as name
+from unnest(array['{Role.INGEST}', '{Role.DOWNSTREAM}', '{Role.READER}']) as name
 where to_regrole(name) is null or not {_MAY_TAKE}
+union all
+select 'grant {Role.READER} to {Role.DOWNSTREAM};' where not {_MAY_SEARCH}
 """  # noqa: S608  # constants, as below
 
 _IN_FORCE = f"""
 select bool_and(coalesce(has_schema_privilege(to_regrole(role)::oid, schema, privilege), false))
-from (values ('{Role.INGEST}', 'ingest', 'usage'), ('{Role.DOWNSTREAM}', 'features', 'create')) as given (role, schema, privilege)
+from (values ('{Role.INGEST}', 'ingest', 'usage'), ('{Role.DOWNSTREAM}', 'features', 'create'),
+      ('{Role.READER}', 'features', 'usage')) as given (role, schema, privilege)
 """  # noqa: S608
 
 # dbt logs in as the owner, too, and makes its tables anew: so it is the default that the ingest role may use them, and only it.
@@ -77,16 +88,24 @@ grant select on ingest.reads to {Role.DOWNSTREAM};
 grant select (author, source, platform, kind, state, words, updated_at, deleted_at) on ingest.raw_posts to {Role.DOWNSTREAM};
 grant insert, update, delete on registry.artifacts, registry.models, registry.deployments to {Role.DOWNSTREAM};
 grant usage on all sequences in schema registry to {Role.DOWNSTREAM};
+grant usage on schema features to {Role.READER};
+grant select on all tables in schema features to {Role.READER};
+revoke all on all functions in schema features from public;
+grant execute on all functions in schema features to {Role.READER}, {Role.DOWNSTREAM};
 
 grant select on all tables in schema registry to {Role.INGEST}, {Role.DOWNSTREAM};
 grant select on public.alembic_version to {Role.INGEST}, {Role.DOWNSTREAM};
-"""
+"""  # noqa: S608
 
-# An index can be made by the owner of its table alone.
+# An index can be made by the owner of its table alone; a function that sees all rows may be nobody's who can do more than that.
 _FEATURES = """
 select format('alter table %s owner to %s', oid::regclass, cast(:role as regrole))
 from pg_class
 where relnamespace = cast('features' as regnamespace) and relkind in ('r', 'p', 'v', 'm') and relowner <> cast(:role as regrole)
+union all
+select format('alter function %s owner to %s', oid::regprocedure, cast(:role as regrole))
+from pg_proc
+where pronamespace = cast('features' as regnamespace) and proowner <> cast(:role as regrole)
 """
 
 _MARTS = """

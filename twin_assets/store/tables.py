@@ -17,7 +17,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 metadata = MetaData()
 
@@ -157,14 +157,48 @@ chunks = Table(
     Column("author", Text, nullable=False),
     Column("document_id", Uuid, nullable=False),
     Column("position", Integer, nullable=False),
+    Column("starts", Integer, nullable=False, comment="First character in the document's text for retrieval."),
+    Column("ends", Integer, nullable=False, comment="One behind the last character."),
     Column("text", Text, nullable=False),
+    Column("headings", ARRAY(Text), nullable=False, comment="Path of headings, or class and function."),
+    Column("context", Text, nullable=False, comment="What is embedded and searched with the text, and not shown: title, path, headings."),
     Column("words", Integer, nullable=False),
-    Column("content_hash", Text, nullable=False),
+    Column("content_hash", Text, nullable=False, comment="Of context and text."),
     Column("chunker", Text, nullable=False, comment="Version of the splitter."),
+    Column("title", Text),
+    Column("url", Text),
+    Column("kind", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("language", Text, comment="ISO 639-1; empty where there was too little to tell."),
+    Column("published_at", DateTime(timezone=True)),
+    Column("configuration", Text, nullable=False, comment="Text search configuration of the lexemes."),
+    Column("lexemes", TSVECTOR, nullable=False, comment="Of context (A), names that code defines (B), text (D)."),
     Index("chunks_author", "author"),
     Index("chunks_document", "document_id"),
+    Index("chunks_lexemes", "author", "lexemes", postgresql_using="gin"),
     schema="features",
-    comment="Pieces of cleaned documents, small enough to embed.",
+    comment="Pieces of cleaned documents, small enough to embed, with all that is filtered, ranked and cited.",
+)
+
+terms = Table(
+    "terms",
+    metadata,
+    Column("author", Text, primary_key=True),
+    Column("term", Text, primary_key=True, comment="A lexeme."),
+    Column("chunks", Integer, nullable=False, comment="How many of the author's chunks have it."),
+    schema="features",
+    comment="How common a word is with an author: rare ones say more.",
+)
+
+corpora = Table(
+    "corpora",
+    metadata,
+    Column("author", Text, primary_key=True),
+    Column("chunks", Integer, nullable=False),
+    Column("words", BigInteger, nullable=False, comment="Of all chunks together."),
+    Column("configurations", ARRAY(Text), nullable=False, comment="Text search configurations of the languages that the author writes in."),
+    schema="features",
+    comment="Size of each author's chunks.",
 )
 
 embeddings = Table(
@@ -179,6 +213,19 @@ embeddings = Table(
     Index("embeddings_content", "model", "content_hash"),
     schema="features",
     comment="Vectors of chunks, one per embedding model.",
+)
+
+embedders = Table(
+    "models",
+    metadata,
+    Column("name", Text, primary_key=True, comment="Spec, backend and content hash: the key of the vectors."),
+    Column("spec", Text, nullable=False, comment="What TWIN_EMBEDDER said."),
+    Column("dimension", Integer, nullable=False),
+    Column("active", Boolean, nullable=False, server_default=text("false"), comment="The one that is searched with."),
+    _created(),
+    Index("models_one_active", "active", unique=True, postgresql_where=text("active")),
+    schema="features",
+    comment="Embedding models whose vectors are kept.",
 )
 
 artifacts = Table(

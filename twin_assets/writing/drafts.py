@@ -1,15 +1,13 @@
 """From a request to a draft: retrieve, prompt, generate, cite, score."""
 
-import ipaddress
-import socket
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from urllib.parse import urlparse
 
 import structlog
 
-from twin_assets.features.search import search
-from twin_assets.models import Embedder, embedder
+from twin_assets.features.external import ExternalPassage, read_file, read_link
+from twin_assets.features.retrieval import Retriever
+from twin_assets.features.search import Passage
 from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
@@ -31,10 +29,6 @@ class UnknownAuthorError(TwinError):
 
 class NothingDeployedError(TwinError):
     """The author has no deployed twin yet."""
-
-
-class LinkRefusedError(TwinError):
-    """A linked page may not, or cannot, be read."""
 
 
 class Writer:
@@ -70,13 +64,12 @@ class Writer:
         Raises:
             UnknownAuthorError: When nobody of this name is registered.
             NothingDeployedError: When the author's twin was not deployed yet.
-            LinkRefusedError: When a linked page cannot be read.
+            ExternalError: When a linked page or a file cannot be read.
             EndpointDownError: When the model does not answer.
             PromptTooLongError: When the model cannot read that much.
         """
         deployment = self.deployment(request.author)
-        linked = [read_link(str(link), self.settings) for link in request.links]
-        own = self._retrieve(request)
+        own, linked = self._retrieve(request)
         brief = Brief(request.prompt, request.platform, request.words)
         conversation = messages(brief, [citation.quote for citation in own], linked=[citation.quote for citation in linked])
         generator = Generator(deployment.url, self.settings, deployment.engine, model=deployment.model_version)
@@ -104,22 +97,22 @@ class Writer:
     def warm(self) -> None:
         """Loads what the first draft would wait for."""
         if self.settings.context_passages:
-            self._embedder.encode(["warm"])
+            self._retriever.embedder.encode(["warm"])
         for deployment in self.registry.deployments():
             self._profile(deployment.author)
 
     @cached_property
-    def _embedder(self) -> Embedder:
-        return embedder(self.settings.embedder, self.settings)
+    def _retriever(self) -> Retriever:
+        return Retriever(self.database, self.settings)
 
-    def _retrieve(self, request: DraftRequest) -> list[Citation]:
-        if not self.settings.context_passages:
-            return []
-        passages = search(self.database, request.author, self._embedder, request.prompt, self.settings.context_passages)
-        return [
-            Citation(document_id=p.document_id, title=p.title, url=p.url, published_at=p.published_at, quote=excerpt(p.text))
-            for p in passages
-        ]
+    def _retrieve(self, request: DraftRequest) -> tuple[list[Citation], list[Citation]]:
+        """What goes into the prompt: of the author's own writing, and of what was given with the request."""
+        given = [read_link(str(link), self.settings) for link in request.links]
+        given += [read_file(file.name, file.content) for file in request.files]
+        limit = self.settings.context_passages + len(given)
+        passages = self._retriever.find(request.author, request.prompt, limit, given=given) if limit else []
+        own = [_citation(passage) for passage in passages if not isinstance(passage, ExternalPassage)]
+        return own[: self.settings.context_passages], [_citation(passage) for passage in passages if isinstance(passage, ExternalPassage)]
 
     def _draft(self, author: str, deployment: Deployment, completion: Completion, citations: Sequence[Citation]) -> Draft:
         profile = self._profile(author)
@@ -142,36 +135,12 @@ class Writer:
         return self._profiles[artifact.version]
 
 
-def read_link(url: str, settings: Settings) -> Citation:
-    """The beginning of a web page, as a note for the model.
-
-    Raises:
-        LinkRefusedError: When the page cannot be read, holds no text, or stands in a network that callers of a hosted twin must not see.
-    """
-    from twin_assets.ingest.errors import SourceError
-    from twin_assets.ingest.pages import read_page
-    from twin_assets.ingest.web import Limits, Web
-
-    try:
-        limits = Limits(pause=0, tries=2, page_seconds=20, total_seconds=30)  # somebody waits
-        with Web(limits, contact=settings.crawl_contact, allow=lambda address: _check_address(address, settings)) as web:
-            response = web.get(url)
-        article = read_page(response.content, response.url)
-    except SourceError as error:
-        raise LinkRefusedError(f"The link cannot be used: {error}") from error
-    text = " ".join(block.text for block in article.blocks if block.type in {"paragraph", "quote", "list"})
-    if article.challenge or not text.strip():
-        raise LinkRefusedError(f"{url} holds no text to draw on. Copy what matters from it into the prompt.")
-    return Citation(document_id=None, title=article.title, url=url, published_at=article.published_at, quote=excerpt(text))
-
-
-def _check_address(url: str, settings: Settings) -> None:
-    if settings.environment != "aws":  # on one's own machine a local page is as good as any
-        return
-    host = urlparse(url).hostname or ""
-    try:
-        addresses = {ipaddress.ip_address(found[4][0]) for found in socket.getaddrinfo(host, None)}
-    except OSError as error:
-        raise LinkRefusedError(f"{url} has no address. Check the link.") from error
-    if not all(address.is_global for address in addresses):
-        raise LinkRefusedError(f"{url} is not a public web address.")
+def _citation(passage: Passage) -> Citation:
+    own = not isinstance(passage, ExternalPassage)
+    return Citation(
+        document_id=passage.document_id if own else None,
+        title=passage.title,
+        url=passage.url,
+        published_at=passage.published_at,
+        quote=excerpt(passage.text),
+    )

@@ -4,13 +4,23 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, HttpUrl, StringConstraints
 
 Platform = Literal["linkedin", "blog", "medium", "substack"]
 
 MAX_PROMPT = 4000
 MIN_WORDS, MAX_WORDS = 20, 800
 MAX_LINKS = 3
+MAX_FILES = 3
+
+
+class GivenFile(BaseModel):
+    """A file whose content the draft may draw on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(max_length=255, description="What it is called; the suffix says what it is.", examples=["report.pdf"])
+    content: Base64Bytes = Field(max_length=10 * 2**20, description="Its bytes in Base64: PDF, DOCX, Markdown, HTML or plain text.")
 
 
 class DraftRequest(BaseModel):
@@ -28,6 +38,9 @@ class DraftRequest(BaseModel):
     words: int | None = Field(default=None, ge=MIN_WORDS, le=MAX_WORDS, description="About how long it should be.", examples=[120])
     links: list[HttpUrl] = Field(
         default_factory=list, max_length=MAX_LINKS, description="Pages whose content is given to the model as untrusted notes."
+    )
+    files: list[GivenFile] = Field(
+        default_factory=list, max_length=MAX_FILES, description="Files whose content is given to the model as untrusted notes."
     )
     seed: int | None = Field(default=None, ge=0, lt=2**31, description="The same seed and model give the same draft.")
 

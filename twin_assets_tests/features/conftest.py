@@ -12,7 +12,8 @@ from twin_assets.store.database import Database
 CLEANED = """
 create table if not exists cleaning.cleaned_documents (
     document_id uuid, author text, platform text, kind text, title text, url text, published_at timestamptz,
-    text_for_voice text, text_for_rag text, voice_words int, rag_words int, content_hash text, boilerplate_lines int
+    text_for_voice text, text_for_rag text, voice_words int, rag_words int, content_hash text, boilerplate_lines int,
+    language text
 );
 grant select on cleaning.cleaned_documents to twin_downstream
 """
@@ -20,9 +21,9 @@ grant select on cleaning.cleaned_documents to twin_downstream
 INSERT = """
 insert into cleaning.cleaned_documents
     (document_id, author, platform, kind, title, url, published_at, text_for_voice, text_for_rag, voice_words, rag_words, content_hash,
-     boilerplate_lines)
+     boilerplate_lines, language)
 values (:id, :author, :platform, :kind, :title, :url, :published_at, :text_for_voice, :text_for_rag, :voice_words, :voice_words,
-        :content_hash, 0)
+        :content_hash, 0, :language)
 """
 
 Clean = Callable[[list[Document]], None]

@@ -42,10 +42,11 @@ PARENTS = {
     "cleaning/code": {"cleaning/cleaned_documents"},
     "features/chunks": {"cleaning/cleaned_documents"},
     "features/embeddings": {"features/chunks"},
+    "features/golden_set": {"features/embeddings"},
     "voice/voice_profile": {"cleaning/cleaned_documents"},
     "training/instruct_dataset": {"cleaning/cleaned_documents"},
     "training/adapter_weights": {"training/instruct_dataset"},
-    "evaluation/eval_report": {"training/adapter_weights", "training/instruct_dataset", "voice/voice_profile", "features/embeddings"},
+    "evaluation/eval_report": {"training/adapter_weights", "training/instruct_dataset", "voice/voice_profile", "features/golden_set"},
     "serving/tgi_deployment": {"evaluation/eval_report"},
 }
 GATES = {
@@ -62,6 +63,7 @@ GATES = {
     "cleaning/annotations": {"every_post_annotated"},
     "features/chunks": {"chunks_cover_documents"},
     "features/embeddings": {"every_chunk_embedded"},
+    "features/golden_set": {"search_has_not_regressed"},
     "training/instruct_dataset": {"held_out_is_unseen"},
     "training/adapter_weights": {"loss_fell"},
     "evaluation/eval_report": {"no_memorised_passages", "twin_beats_base"},

@@ -4,6 +4,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from twin_assets.definitions import defs
 from twin_assets.ingest.assets import DUE, raw_posts
 from twin_assets.ingest.checks import every_source_answered, every_source_read, mostly_unreadable, own_posts_present, without_own_posts
 from twin_assets.ingest.sensors import source_changes
@@ -37,7 +38,7 @@ def test_a_new_file_flows_into_the_asset(database: Database, tmp_path: Path) -> 
 
     resources = {"platform": platform_of(database)}
     with dg.DagsterInstance.ephemeral() as instance:
-        tick = dg.build_sensor_context(instance=instance, resources=resources)
+        tick = dg.build_sensor_context(instance=instance, resources=resources, definitions=defs)
         asked = source_changes(tick)
         assert isinstance(asked, dg.SensorResult)
         assert [request.partition_key for request in asked.run_requests or []] == ["jane"]
@@ -54,15 +55,15 @@ def test_a_new_file_flows_into_the_asset(database: Database, tmp_path: Path) -> 
         metadata = first.asset_materializations_for_node("ingest__raw_posts")[0].metadata
         assert (metadata["documents"].value, metadata["inserted"].value) == (1, 1)
 
-        again = source_changes(dg.build_sensor_context(instance=instance, cursor=asked.cursor, resources=resources))
+        again = source_changes(dg.build_sensor_context(instance=instance, cursor=asked.cursor, resources=resources, definitions=defs))
         assert isinstance(again, dg.SensorResult) and not again.run_requests
         (tmp_path / "b.md").write_text("# B\n\nMore words.")
-        fresh = source_changes(dg.build_sensor_context(instance=instance, cursor=asked.cursor, resources=resources))
+        fresh = source_changes(dg.build_sensor_context(instance=instance, cursor=asked.cursor, resources=resources, definitions=defs))
         assert isinstance(fresh, dg.SensorResult) and fresh.run_requests
         assert [request.tags[DUE] for request in fresh.run_requests] == [json.dumps([str(tmp_path)])]
         assert not fresh.dynamic_partitions_requests
         (tmp_path / "b.md").unlink()
-        back = source_changes(dg.build_sensor_context(instance=instance, cursor=fresh.cursor, resources=resources))
+        back = source_changes(dg.build_sensor_context(instance=instance, cursor=fresh.cursor, resources=resources, definitions=defs))
         assert isinstance(back, dg.SensorResult)
         # Dagster drops a request whose key ran before, and the sources are as they were at first.
         assert [request.run_key for request in back.run_requests or []] == [None]

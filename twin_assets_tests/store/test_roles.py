@@ -18,8 +18,9 @@ from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 
 from twin_assets.cleaning.documents import load_documents
-from twin_assets.features.embedding import sync_chunks, sync_embeddings
+from twin_assets.features.embedding import sync_embeddings
 from twin_assets.features.search import search
+from twin_assets.features.sync import sync_chunks
 from twin_assets.ingest.crawls import last_reads
 from twin_assets.ingest.report import state_counts
 from twin_assets.settings import PROJECT_ROOT, Settings
@@ -54,7 +55,7 @@ RAW = [
 class Fake:
     """An embedder of three dimensions."""
 
-    name, dimension, max_tokens = "fake", 3, 64
+    name, spec, dimension, max_tokens = "fake", "fake", 3, 64
 
     def count_tokens(self, words: str) -> int:
         return len(words.split())
@@ -231,7 +232,8 @@ class Server:
         for name in self._databases:
             self.run(f"drop database {name} with (force)")
         self._databases.clear()
-        for (role,) in self.run(r"select quote_ident(rolname) from pg_roles where rolname not like 'pg\_%' and rolname <> 'twin'"):
+        others = r"select quote_ident(rolname) from pg_roles where rolname not like 'pg\_%' and rolname <> 'twin'"
+        for (role,) in self.run(f"{others} order by rolname not like 'twin%'"):  # who granted something goes after it
             self.run(f"drop role {role}")
 
 
@@ -386,7 +388,8 @@ def test_a_login_that_may_not_make_roles_says_what_an_administrator_has_to_run(s
     with database.begin() as connection:
         statements = roles.missing(connection)
     assert statements in exposure and logs[0]["sql"] == statements
-    assert 'create role twin_ingest nologin; grant twin_ingest to "Weak one"; create role twin_downstream nologin;' in statements
+    for role in ("twin_ingest", "twin_downstream", "twin_reader"):
+        assert f'create role {role} nologin; grant {role} to "Weak one";' in statements
 
     server.run(statements)
     protected = open_database(weak)
@@ -407,7 +410,7 @@ def test_roles_of_another_platform_on_the_server_are_asked_for(server: Server, h
     assert not handle(name, "second").migrate()
     with handle(name, "second").begin() as connection:
         statements = roles.missing(connection)
-    assert statements == "grant twin_ingest to second; grant twin_downstream to second;"
+    assert statements == "grant twin_ingest to second; grant twin_downstream to second; grant twin_reader to second;"
     server.run(statements)
     assert handle(name, "second").migrate()
 

@@ -21,7 +21,8 @@ from twin_assets_tests.voice.voices import texts
 _CLEANED = """
 create table if not exists cleaning.cleaned_documents (
     document_id uuid, author text, platform text, kind text, title text, url text, published_at timestamptz,
-    text_for_voice text, text_for_rag text, voice_words int, rag_words int, content_hash text, boilerplate_lines int
+    text_for_voice text, text_for_rag text, voice_words int, rag_words int, content_hash text, boilerplate_lines int,
+    language text
 );
 grant select on cleaning.cleaned_documents to twin_downstream
 """

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from twin_assets.features.embedding import sync_chunks, sync_embeddings
+from twin_assets.features.embedding import sync_embeddings
+from twin_assets.features.sync import sync_chunks
 from twin_assets.models import Embedder, wheel_gguf
 from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore

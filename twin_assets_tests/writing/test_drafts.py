@@ -1,16 +1,17 @@
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from pydantic import ValidationError
 
-from twin_assets.settings import Settings
+from twin_assets.features.external import ExternalError
 from twin_assets.store.registry import Registry
 from twin_assets.writing import drafts
-from twin_assets.writing.drafts import LinkRefusedError, NothingDeployedError, UnknownAuthorError, Writer, read_link
+from twin_assets.writing.drafts import NothingDeployedError, UnknownAuthorError, Writer
 from twin_assets.writing.generate import EndpointDownError
-from twin_assets.writing.request import Draft, DraftRequest
+from twin_assets.writing.request import Draft, DraftRequest, GivenFile
 from twin_assets_tests.writing.conftest import deploy
 
 REQUEST = DraftRequest(author="ada", prompt="fermenting vegetables", platform="blog", words=30, seed=3)
@@ -81,14 +82,17 @@ def test_a_linked_page_is_cited_without_its_role_markers(twin: Writer, page: str
     assert "<|" not in linked.quote
 
 
-def test_a_hosted_twin_does_not_read_private_addresses(page: str, settings: Settings) -> None:
-    with pytest.raises(LinkRefusedError, match="not a public web address"):
-        read_link(page, settings.model_copy(update={"environment": "aws"}))
+def test_a_file_is_cited_and_one_that_cannot_be_read_is_refused(twin: Writer) -> None:
+    brine = GivenFile(name="brine.md", content=b64encode(b"# Brine\n\nBrine keeps a cucumber for a whole year, says the book of jars."))
+    linked = twin.write(REQUEST.model_copy(update={"files": [brine]})).citations[-1]
+    assert (linked.document_id, linked.title) == (None, "Brine") and "for a whole year" in linked.quote
+    with pytest.raises(ExternalError, match="no kind of file"):
+        twin.write(REQUEST.model_copy(update={"files": [GivenFile(name="a.exe", content=b64encode(b"MZ"))]}))
 
 
-def test_a_dead_link_is_an_error_of_its_own(settings: Settings) -> None:
-    with pytest.raises(LinkRefusedError, match="cannot be used"):
-        read_link("http://127.0.0.1:1/", settings)
+def test_a_dead_link_is_an_error_of_its_own(twin: Writer) -> None:
+    with pytest.raises(ExternalError, match="cannot be used"):
+        twin.write(REQUEST.model_copy(update={"links": ["http://127.0.0.1:1/"]}))
 
 
 def test_unknown_and_undeployed_authors_are_told_what_to_do(twin: Writer) -> None:
