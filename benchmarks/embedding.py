@@ -42,7 +42,6 @@ NAMESPACE = UUID("5b0b7f3e-7a55-4f0c-9d0e-0d1b6f0e7c42")
 NEIGHBOURS = 10
 SAMPLE = ROOT / "twin_assets" / "sample"
 
-# What was written since the server started, by whatever statement.
 WRITES = "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) from pg_stat_all_tables where schemaname = 'features'"
 
 
@@ -147,14 +146,15 @@ def sync_twice(settings: Settings, model: Embedder, documents: Sequence[Document
         began = time.perf_counter()
         embedded = _sync(database, few, counting)
         taken = time.perf_counter() - began
-        writes, encodes = _writes(database), counting.encoded
+        written, encoded = writes(database), counting.encoded
         began = time.perf_counter()
         _sync(database, few, counting)
+        again = time.perf_counter() - began
         return {
             "sync_chunks_per_second": round(embedded / taken, 1),
-            "noop_writes": _writes(database) - writes,
-            "noop_encodes": counting.encoded - encodes,
-            "noop_seconds": round(time.perf_counter() - began, 3),
+            "noop_writes": writes(database) - written,
+            "noop_encodes": counting.encoded - encoded,
+            "noop_seconds": round(again, 3),
         }
     finally:
         database.engine.dispose()
@@ -167,7 +167,8 @@ def _sync(database: Database, documents: Sequence[Document], model: Counting) ->
     return sync_embeddings(database, "ada", model, progress=lambda state: say(str(state))).embedded  # pyright: ignore[reportArgumentType]
 
 
-def _writes(database: Database) -> int:
+def writes(database: Database) -> int:
+    """Rows of the features that were inserted, updated or deleted since the server started."""
     with database.begin() as connection:
         connection.execute(text("select pg_stat_force_next_flush()"))
     database.engine.dispose()  # a connection tells what it wrote at its end at the latest

@@ -27,7 +27,7 @@ LONGEST_QUERY = 10_000
 SHORTEST = 300
 """Characters that a neighbour usually has at least, for how many of them are looked at."""
 
-WEIGHTS = ("meaning_weight", "word_weight", "length_norm", "document_weight")
+WEIGHTS = ("meaning_weight", "word_weight", "document_weight")
 LABEL_WEIGHTS = [0.5, 0.0, 1.0, 0.5]
 """Of a word in the text (D), none (C), in the names that code defines (B), in the context (A), in the order of ``ts_rank``."""
 
@@ -64,7 +64,7 @@ words as materialized (
     from features.find_words(
         cast(:words as text), cast(:kinds as text[]), cast(:platforms as text[]), cast(:languages as text[]),
         cast(:since as timestamptz), cast(:until as timestamptz), cast(:exclude as uuid[]),
-        cast(:label_weights as real[]), cast(:length_norm as real), cast(:document_weight as real), cast(:pool as int)
+        cast(:label_weights as real[]), cast(:document_weight as real), cast(:pool as int)
     )
 ),
 found as (
@@ -143,7 +143,6 @@ class Options:
         expand: Characters up to which a passage grows into its neighbours under the same heading. 0 leaves it as it is.
         meaning_weight: Weight of the ranks by meaning.
         word_weight: Weight of the ranks by words.
-        length_norm: Between 0 and 1: how much long passages lose in the ranks by words.
         document_weight: How much the best passage of a document adds to the others of it, in both ranks.
         pool: Candidates of each way of searching.
     """
@@ -153,7 +152,6 @@ class Options:
     expand: int = 0
     meaning_weight: float = 0.5
     word_weight: float = 1.0
-    length_norm: float = 0.15
     document_weight: float = 0.6
     pool: int = POOL
 

@@ -31,13 +31,13 @@ on conflict (author, term) do update set chunks = terms.chunks + excluded.chunks
 FORGET_WORDS = "delete from features.terms where author = :author and chunks <= 0"
 
 WEIGH = """
-insert into features.corpora (author, chunks, words, configurations)
-select author, count(*), sum(words), array_agg(distinct configuration order by configuration)
+insert into features.corpora (author, chunks, configurations)
+select author, count(*), array_agg(distinct configuration order by configuration)
 from features.chunks
 where author = :author
 group by author
 on conflict (author) do update
-    set chunks = excluded.chunks, words = excluded.words, configurations = excluded.configurations
+    set chunks = excluded.chunks, configurations = excluded.configurations
 """
 
 FORGET_CORPUS = "delete from features.corpora where author = :author and not exists (select from features.chunks where author = :author)"

@@ -195,7 +195,6 @@ corpora = Table(
     metadata,
     Column("author", Text, primary_key=True),
     Column("chunks", Integer, nullable=False),
-    Column("words", BigInteger, nullable=False, comment="Of all chunks together."),
     Column("configurations", ARRAY(Text), nullable=False, comment="Text search configurations of the languages that the author writes in."),
     schema="features",
     comment="Size of each author's chunks.",

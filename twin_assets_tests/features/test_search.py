@@ -97,7 +97,7 @@ def test_nobody_elses_rows_are_found_nor_seen(downstream: Database, minilm: Embe
             assert connection.scalars(text(f"select distinct author from features.{table}")).all() == ["bob"], table
         assert (
             connection.scalar(
-                text("select count(*) from features.find_words('vienna', null, null, null, null, null, null, '{1,1,1,1}', 0.5, 0.5, 9)")
+                text("select count(*) from features.find_words('vienna', null, null, null, null, null, null, '{1,1,1,1}', 0.5, 9)")
             )
             == 0
         )

@@ -37,7 +37,6 @@ create table features.terms (
 create table features.corpora (
     author text primary key,
     chunks integer not null,
-    words bigint not null,
     configurations text[] not null
 );
 create table features.models (
@@ -62,14 +61,14 @@ OF_AUTHORS = ("chunks", "embeddings", "terms", "corpora")
 FIND_WORDS = r"""
 create function features.find_words(
     words text, kinds text[], platforms text[], languages text[], since timestamptz, until timestamptz, exclude uuid[],
-    label_weights real[], length_norm real, document_weight real, most integer
+    label_weights real[], document_weight real, most integer
 )
 returns table (chunk_id uuid, score real)
 language sql stable security definer parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
     with corpus as materialized (
-        select author, chunks, words::float8 / greatest(chunks, 1) as average, configurations
+        select author, chunks, configurations
         from features.corpora
         where author = current_setting('twin.author')
     ),
@@ -112,10 +111,7 @@ as $$
     -- A document that speaks of it elsewhere, too, makes each of its chunks more likely.
     select id, (own + document_weight * max(own) over (partition by document_id))::real as score
     from (
-        select
-            chunks.id,
-            chunks.document_id,
-            rank.score / (1 - length_norm + length_norm * chunks.words / corpus.average) as own
+        select chunks.id, chunks.document_id, rank.score as own
         from corpus
         cross join said
         join features.chunks as chunks
