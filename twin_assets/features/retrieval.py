@@ -5,7 +5,7 @@ from functools import cached_property
 
 from twin_assets.cleaning.documents import Document
 from twin_assets.features.embedders import active_embedder
-from twin_assets.features.external import ExternalPassage, search_with
+from twin_assets.features.external import ExternalPassage, first_of, search_with
 from twin_assets.features.queries import QueryModel, known_of, read_query, search_as_read
 from twin_assets.features.rerank import TOP, Reranker, rerank, reranker
 from twin_assets.features.search import Filters, Options, Passage, search
@@ -70,6 +70,8 @@ class Retriever:
         found = search_as_read(
             lambda words, narrowed: search(self.database, author, embedder, words, wide, narrowed, options), reading, filters, wide
         )
+        if given:
+            found = search_with(found, given, embedder, query, wide)
         if self._reranker:
             found = rerank(query, found, self._reranker)
-        return search_with(found, given, embedder, query, limit) if given else found[:limit]
+        return first_of(found, limit)

@@ -110,7 +110,8 @@ class Generator:
 
         _allow_this_machine_when_offline()
         try:
-            with InferenceClient(base_url=self.base_url, timeout=READ_TIMEOUT) as client:
+            # Without a key of its own the client would send along the one that somebody has for the hub, to whomever.
+            with InferenceClient(base_url=self.base_url, api_key="none", timeout=READ_TIMEOUT) as client:
                 yield from client.chat_completion(
                     cast("list[Any]", list(messages)),
                     model=self.model,

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -86,3 +88,23 @@ else:
     raise SystemExit("left the machine")
 """
     subprocess.run([sys.executable, "-c", script], env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=True, timeout=120)
+
+
+def test_the_key_for_the_hub_stays_at_home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[str | None] = []
+
+    class Endpoint(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            keys.append(self.headers.get("Authorization"))
+            self.send_error(503)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(EndpointDownError):
+            Generator(f"http://127.0.0.1:{server.server_port}/v1", settings).complete(TEA)
+        server.shutdown()
+    assert keys and not any("hf_secret" in (key or "") for key in keys)
