@@ -75,6 +75,7 @@ found as (
         select chunk_id, cast(:word_weight as float8) / (:rrf + place) from words
     ) as ranked
     group by chunk_id
+    {cut}
 )
 select
     c.id as chunk_id, c.document_id, c.position, c.title, c.url, c.published_at, c.kind, c.platform, c.headings, c.starts, c.ends, c.text,
@@ -270,6 +271,7 @@ def _statement(dimension: int, filters: Filters, options: Options, is_exact: boo
         order=f"({distance}) + 0" if is_exact else distance,
         filtered="" if filters == Filters() else f"join features.chunks c on c.id = e.chunk_id and {FILTERS}",
         points="found.points" if options.half_life_days is None else AGED,
+        cut="order by points desc, chunk_id limit :most" if options.half_life_days is None else "",
         vector=", e.embedding::text as vector" if options.diversity else "",
     )
     return text(statement).bindparams(bindparam("model", type_=Text, literal_execute=True))

@@ -90,7 +90,8 @@ as $$
             ('''' || replace(replace(terms.term, '\', '\\'), '''', '''''') || '''')::tsquery as query,
             ln(1 + (corpus.chunks - terms.chunks + 0.5) / (terms.chunks + 0.5)) as idf,
             row_number() over rarest as place,
-            sum(terms.chunks) over rarest as reach
+            sum(terms.chunks) over rarest as reach,
+            corpus.chunks * exp(sum(ln(terms.chunks::float8 / corpus.chunks)) over rarest) as meet
         from corpus
         cross join asked
         join features.terms as terms on terms.author = corpus.author and terms.term = asked.lexeme
@@ -101,11 +102,12 @@ as $$
         from known
         where place <= 32
     ),
-    -- The rarest words lead to the chunks, and all of them rank: common ones alone would lead to a large part of what there is.
+    -- The rarest words lead to the chunks, and all of them rank. Where even the rarest is in many, those with several of them together; and
+    -- where so many would be left, too (reckoned as if words did not go together), the words tell no chunk from the others.
     leading_words as materialized (
         select coalesce(
-            (select string_agg(query::text, ' | ')::tsquery from known where reach <= 2000 or (place = 1 and reach <= 5000)),
-            (select string_agg(query::text, ' & ')::tsquery from known where place <= 2)
+            (select string_agg(query::text, ' | ')::tsquery from known where reach <= 1000),
+            (select string_agg(query::text, ' & ')::tsquery from known where place <= (select min(place) from known where meet <= 1000))
         ) as query
     )
     -- A document that speaks of it elsewhere, too, makes each of its chunks more likely.
