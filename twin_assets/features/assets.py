@@ -11,11 +11,15 @@ from twin_assets.features import golden
 from twin_assets.features.chunking import CHUNKER, MAX_TOKENS
 from twin_assets.features.embedders import active_embedder
 from twin_assets.features.embedding import sync_embeddings
+from twin_assets.features.questions import make_questions
+from twin_assets.features.search import RANKING
 from twin_assets.features.sync import sync_chunks
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.store import tables
 from twin_assets.store.database import Database
+
+VERSIONS_SHOWN = 30
 
 
 @dg.asset(
@@ -93,7 +97,7 @@ def embeddings(context: dg.AssetExecutionContext, platform: PlatformResource) ->
     kinds={"python", "postgres"},
     owners=["team:twin"],
     tags={"cost": "cpu"},
-    code_version="v1",
+    code_version=RANKING,
 )
 def golden_set(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
     """How well the search finds what it is asked for: questions with known answers, asked anew whenever the features change.
@@ -104,10 +108,10 @@ def golden_set(context: dg.AssetExecutionContext, platform: PlatformResource) ->
     that were found before are lost. The plot shows all versions.
     """
     author, database, settings = context.partition_key, platform.database(), platform.settings()
-    questions = golden.make_questions(load_documents(database, author))
+    questions = make_questions(load_documents(database, author))
     figures = golden.measure(database, author, active_embedder(database, settings), questions)
     golden.record(platform.registry(), platform.artifacts(), author, figures)
-    picture = base64.b64encode(golden.draw(golden.history(database, author))).decode()
+    picture = base64.b64encode(golden.draw(platform.registry().artifacts(author, golden.KIND)[:VERSIONS_SHOWN][::-1])).decode()
     return dg.MaterializeResult(
         data_version=dg.DataVersion(figures.version),
         metadata={

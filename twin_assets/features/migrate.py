@@ -10,7 +10,8 @@ from twin_assets.cleaning.documents import load_documents
 from twin_assets.cleaning.quality import Finding
 from twin_assets.features.embedders import active, active_embedder, register
 from twin_assets.features.embedding import embed, ensure_index, index_name
-from twin_assets.features.golden import TOLERANCE, Figures, has_not_regressed, make_questions, measure
+from twin_assets.features.golden import TOLERANCE, Figures, has_not_regressed, measure
+from twin_assets.features.questions import make_questions
 from twin_assets.models import Embedder, embedder
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database

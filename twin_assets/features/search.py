@@ -17,6 +17,8 @@ from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.roles import Role
 
+RANKING = "v2"
+"""How passages are found and ranked: the golden set is measured anew when it changes."""
 POOL = 100
 """Candidates of each way of searching: what is fused, and chosen from."""
 EXACT = 10_000

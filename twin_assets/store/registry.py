@@ -180,19 +180,19 @@ class Registry:
 
     def artifact(self, author: str, kind: str, version: str) -> Artifact | None:
         """One version of an artifact."""
-        return self._artifact(author, kind, tables.artifacts.c.version == version)
+        return next((one for one in self.artifacts(author, kind) if one.version == version), None)
 
     def latest_artifact(self, author: str, kind: str) -> Artifact | None:
         """The newest version of an artifact."""
-        return self._artifact(author, kind, None)
+        return next(iter(self.artifacts(author, kind)), None)
 
-    def _artifact(self, author: str, kind: str, condition: Any) -> Artifact | None:
+    def artifacts(self, author: str, kind: str) -> list[Artifact]:
+        """All versions of an artifact, newest first."""
         columns = tables.artifacts.c
         fields = (columns.author, columns.kind, columns.version, columns.uri, columns.figures, columns.created_at)
-        query = select(*fields).where(columns.author == author, columns.kind == kind).order_by(columns.sequence.desc()).limit(1)
+        query = select(*fields).where(columns.author == author, columns.kind == kind).order_by(columns.sequence.desc())
         with self.database.begin() as connection:
-            row = connection.execute(query if condition is None else query.where(condition)).one_or_none()
-        return Artifact(**row._mapping) if row else None
+            return [Artifact(**row._mapping) for row in connection.execute(query)]
 
     def record_model(self, model: Model) -> None:
         """Records a trained model; recording the same version again makes it the newest and keeps its status."""
