@@ -12,7 +12,8 @@ Each set goes through the pipeline into a database of its own: chunks, vectors, 
 neighbours. The answer is the union of the spans that come back. As in the public evaluation, "tokens" are characters, figures are means over
 the questions, recall is the share of the references that the answer holds, precision the share of the answer that is in the references.
 
-The reference in the same run: windows of a fixed number of characters, found by the cosine of the same embedder alone.
+The references in the same run are found by the cosine of the same embedder alone: windows of a fixed number of characters, and what two
+splitting libraries make of the texts with as many characters at most, semantic-text-splitter and, where it is installed, chonkie.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -105,7 +107,7 @@ def measure(arguments: argparse.Namespace) -> Result:
     settings = get_settings()
     embedder = models.embedder(settings.embedder, settings)
     scores: dict[str, list[Score]] = defaultdict(list)
-    naive: list[Score] = []
+    naive: dict[str, list[Score]] = defaultdict(list)
     chunks, seconds = 0, 0.0
     for corpora in sets:
         say(f"{corpora.name}: {len(corpora.texts)} texts, {len(corpora.questions)} questions")
@@ -116,7 +118,8 @@ def measure(arguments: argparse.Namespace) -> Result:
             for question in corpora.questions:
                 scores[f"{corpora.name}/{question.corpus}"].append(score(question, find(question.text)))
         if not arguments.only:
-            naive += by_windows(corpora, embedder, arguments.k)
+            for name, split in splitters().items():
+                naive[name] += by_pieces(corpora, embedder, arguments.k, split)
     every = [found for group in scores.values() for found in group]
     figures: dict[str, float | int | None] = {
         "questions": len(every),
@@ -124,8 +127,9 @@ def measure(arguments: argparse.Namespace) -> Result:
         "index_seconds": round(seconds, 1),
         "k": arguments.k,
         **means("token_", every),
-        **means("windows_token_", naive),
     }
+    for name, found in naive.items():
+        figures |= means(f"{name}_token_", found)
     details = [_line(name, found) for name, found in scores.items()] if len(scores) <= 40 else []
     return Result(figures, PUBLISHED, details)
 
@@ -263,17 +267,36 @@ def _id(name: str) -> UUID:
     return uuid5(NAMESPACE_URL, name)
 
 
-def by_windows(corpora: Corpora, embedder: Embedder, k: int) -> list[Score]:
-    """Scores of windows of a fixed size, nearest by cosine first."""
+def splitters() -> dict[str, Callable[[str], Iterable[_Span]]]:
+    """Other ways of splitting a text, by name."""
+    from semantic_text_splitter import MarkdownSplitter
+
+    markdown = MarkdownSplitter(WINDOW)
+    ways: dict[str, Callable[[str], Iterable[_Span]]] = {
+        "windows": lambda text: ((at, min(at + WINDOW, len(text))) for at in range(0, len(text), WINDOW)),
+        "semantic_text_splitter": lambda text: ((at, at + len(part)) for at, part in markdown.chunk_indices(text)),
+    }
+    if find_spec("chonkie"):
+        from chonkie import RecursiveChunker  # pyright: ignore[reportMissingImports]
+
+        recursive = RecursiveChunker(tokenizer="character", chunk_size=WINDOW)
+        ways["chonkie"] = lambda text: ((chunk.start_index, chunk.end_index) for chunk in recursive(text))
+    else:
+        say("chonkie is not installed: left out of the comparison (pip install chonkie)")
+    return ways
+
+
+def by_pieces(corpora: Corpora, embedder: Embedder, k: int, split: Callable[[str], Iterable[_Span]]) -> list[Score]:
+    """Scores of the pieces that a splitter makes, nearest by cosine first."""
     import numpy as np
 
-    windows = [(name, at, min(at + WINDOW, len(text))) for name, text in corpora.texts.items() for at in range(0, len(text), WINDOW)]
-    vectors = embedder.encode([corpora.texts[name][starts:ends] for name, starts, ends in windows])
+    pieces = [(name, *span) for name, text in corpora.texts.items() for span in split(text) if text[slice(*span)].strip()]
+    vectors = embedder.encode([corpora.texts[name][starts:ends] for name, starts, ends in pieces])
     scores = []
     for question, vector in zip(corpora.questions, embedder.encode([q.text for q in corpora.questions]), strict=True):
         answer: dict[str, list[_Span]] = defaultdict(list)
         for at in np.argsort(-(vectors @ vector))[:k]:
-            name, starts, ends = windows[at]
+            name, starts, ends = pieces[at]
             answer[name].append((starts, ends))
         scores.append(score(question, answer))
     return scores

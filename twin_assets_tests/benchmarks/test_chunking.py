@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import chunking
-from benchmarks.chunking import Corpora, Question, by_windows, language, length, means, overlap, read, score, union
+from benchmarks.chunking import Corpora, Question, by_pieces, language, length, means, overlap, read, score, splitters, union
 
 spans = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(lambda ends: (min(ends), max(ends))), max_size=6)
 
@@ -102,5 +102,13 @@ def test_the_language_of_a_file_is_told_by_its_lines() -> None:
 def test_windows_are_found_by_their_likeness(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunking, "WINDOW", 10)
     corpora = Corpora("set", {"jars": "a" * 10 + "b" * 10 + "c" * 5}, [Question("bb", "jars", ((12, 15),))])
-    (found,) = by_windows(corpora, Letters(), 1)  # pyright: ignore[reportArgumentType]
+    windows = splitters()["windows"]
+    (found,) = by_pieces(corpora, Letters(), 1, windows)  # pyright: ignore[reportArgumentType]
     assert (found.recall, found.precision) == (1.0, 0.3)
+
+
+def test_a_splitting_library_gives_spans_of_the_text() -> None:
+    text = "# Jars\n\n" + "A jar is closed well. " * 60
+    spans = list(splitters()["semantic_text_splitter"](text))
+    assert len(spans) > 1
+    assert "".join("".join(text[slice(*span)].split()) for span in spans) == "".join(text.split())
