@@ -15,6 +15,7 @@ def main() -> None:
         "server.address": "127.0.0.1",
         "server.headless": "true",
         "browser.gatherUsageStats": "false",
+        "server.maxUploadSize": 10,
         "client.toolbarMode": "minimal",
     }
     sys.argv = ["streamlit", "run", str(Path(__file__).with_name("main.py")), *(f"--{name}={value}" for name, value in options.items())]

@@ -1,14 +1,16 @@
 """The writing assistant: one page that asks the API for a draft and shows it as it is written."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 
 import streamlit as st
 from pydantic import ValidationError
 
 from app.assistant.client import ApiDownError, Client
+from twin_assets.features.external import READABLE
 from twin_assets.settings import get_settings
 from twin_assets.store.errors import TwinError
-from twin_assets.writing.request import MAX_PROMPT, MAX_WORDS, MIN_WORDS, Citation, Draft, DraftRequest, Voice
+from twin_assets.writing.request import MAX_FILES, MAX_LINKS, MAX_PROMPT, MAX_WORDS, MIN_WORDS, Citation, Draft, DraftRequest, Voice
 
 PLATFORMS = {"linkedin": "LinkedIn", "blog": "Blog", "medium": "Medium", "substack": "Substack", None: "Anywhere"}
 SURE, UNSURE_WORDS = 0.8, 40
@@ -55,15 +57,36 @@ def _ask(authors: list[str]) -> DraftRequest | None:
         prompt = st.text_area(
             "What is it about?", placeholder="Why I stopped estimating software projects", max_chars=MAX_PROMPT, height=100
         )
+        with st.expander("Pages and files to draw on"):
+            links = st.text_area("Links", placeholder="https://example.com/report", help=f"At most {MAX_LINKS}, one in a line.", height=80)
+            uploads = st.file_uploader(
+                "Files",
+                [suffix[1:] for suffix in READABLE],
+                accept_multiple_files=True,
+                help=f"At most {MAX_FILES}; read for this draft only.",
+            )
         asked = st.form_submit_button("Write a draft", type="primary")
     if not asked:
         return None
     st.session_state.pop("draft", None)
+    files = [{"name": upload.name, "content": b64encode(upload.getvalue())} for upload in uploads]
+    brief = {"author": author, "prompt": prompt, "platform": platform, "words": words}
     try:
-        return DraftRequest(author=author, prompt=prompt, platform=platform, words=words)
-    except ValidationError:
-        st.warning("Say in a few words what the text is about.", icon="✏️")
+        return DraftRequest.model_validate({**brief, "links": links.split(), "files": files})
+    except ValidationError as error:
+        st.warning(explain_problem(error), icon="✏️")
         return None
+
+
+def explain_problem(error: ValidationError) -> str:
+    """What to change in the form."""
+    fields = {str(problem["loc"][0]) for problem in error.errors(include_input=False)}
+    advice = {
+        "prompt": "Say in a few words what the text is about.",
+        "links": f"Give at most {MAX_LINKS} links, one in a line, each with http:// or https://.",
+        "files": f"Give at most {MAX_FILES} files of 10 MB.",
+    }
+    return " ".join(words for field, words in advice.items() if field in fields) or str(error)
 
 
 def _write(client: Client, request: DraftRequest) -> Draft | None:
@@ -122,7 +145,7 @@ def explain(author: str, voice: Voice) -> str:
 def _show_citation(citation: Citation) -> None:
     title = citation.title or (citation.url if citation.document_id is None else None) or "Untitled"
     date = f" · {citation.published_at:%-d %B %Y}" if citation.published_at else ""
-    origin = "" if citation.document_id else " · linked page"
+    origin = "" if citation.document_id else " · given with the request"
     with st.expander(f"{title}{date}{origin}"):
         st.text(citation.quote)
         if citation.url and citation.url.startswith(("https://", "http://")):

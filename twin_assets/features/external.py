@@ -46,7 +46,7 @@ PLATFORM = "external"
 
 _K1, _B = 1.2, 0.75  # of BM25 (Robertson and Zaragoza 2009, doi:10.1561/1500000019)
 _MARKDOWN = (".md", ".mdx", ".markdown")
-_READABLE = (*_MARKDOWN, ".pdf", ".docx", ".docm", ".txt", ".text", ".rst", ".org", ".html", ".htm")
+READABLE = (*_MARKDOWN, ".pdf", ".docx", ".docm", ".txt", ".text", ".rst", ".org", ".html", ".htm")
 _SUFFIXES = {
     "application/pdf": ".pdf",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
@@ -103,8 +103,8 @@ def read_file(name: str, content: bytes) -> Document:
     """
     name = printable(PurePath(name.replace("\\", "/")).name)
     suffix = PurePath(name).suffix.lower()
-    if suffix not in _READABLE:
-        raise ExternalError(f"{name or 'A file without a name'} is no kind of file that can be read here. Give {', '.join(_READABLE)}.")
+    if suffix not in READABLE:
+        raise ExternalError(f"{name or 'A file without a name'} is no kind of file that can be read here. Give {', '.join(READABLE)}.")
     if len(content) > MAX_BYTES:
         raise ExternalError(f"{name} is larger than {MAX_BYTES // 2**20} MB. Give the part of it that matters.")
     try:
@@ -186,7 +186,7 @@ def _suffix(response: Response) -> str:
     named = PurePath(urlsplit(response.url).path).suffix.lower()
     # Servers that do not know Markdown and its like call them plain text, or nothing at all.
     is_vague = kind in ("", "text/plain", "application/octet-stream", "binary/octet-stream")
-    suffix = named if is_vague and named in _READABLE else _SUFFIXES.get(kind, "")
+    suffix = named if is_vague and named in READABLE else _SUFFIXES.get(kind, "")
     if not suffix:
         raise ExternalError(
             f"{response.url} is no text but {kind or 'something binary'}. Give a page, or a PDF, DOCX, Markdown or text file."

@@ -53,6 +53,26 @@ def test_a_draft_appears_with_its_voice_and_citations(live_api: str, page: AppTe
     assert page.code[0].value == text  # the draft outlives other interaction
 
 
+def test_a_file_given_with_the_request_is_drawn_on(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(live_api, page, monkeypatch)
+    page.file_uploader[0].set_value(
+        [("harbour.md", b"# The harbour\n\nThe harbour railing was painted yellow by the board.", "text/markdown")]
+    )
+    ask(page, "the harbour railing")
+    assert not page.exception
+    assert not page.error
+    assert any("given with the request" in expander.label for expander in page.expander)
+
+
+@pytest.mark.parametrize("links", ["harbour", "javascript:alert(1)", "http://a.example\n" * 4])
+def test_links_that_cannot_be_read_are_asked_for_again(links: str, live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(live_api, page, monkeypatch)
+    page.text_area[1].set_value(links)
+    ask(page, "tea")
+    assert "at most 3 links" in page.warning[0].value
+    assert not page.code
+
+
 def test_an_empty_prompt_is_asked_for(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     at(live_api, page, monkeypatch)
     ask(page, "  ")
