@@ -325,12 +325,20 @@ def write(
     as_json: AsJson = False,
 ) -> None:
     """Write a draft with the deployed twin."""
-    files = [{"name": path.name, "content": b64encode(path.read_bytes())} for path in file or []]
+    files = [{"name": path.name, "content": b64encode(_content(path))} for path in file or []]
     draft = _draft(get_settings(), author=name, prompt=prompt, platform=platform, words=words, links=link or [], files=files)
     if as_json:
         typer.echo(draft.model_dump_json(indent=1))
     else:
         _print_draft(draft)
+
+
+def _content(path: Path) -> bytes:
+    from twin_assets.writing.request import MAX_FILE_BYTES
+
+    if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
+        raise TwinError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MB. Give the part of it that matters.")
+    return path.read_bytes()
 
 
 @app.command()

@@ -5,6 +5,7 @@ is 0.9999 and more, and 99.5 % of the ten nearest neighbours stay the same, so b
 8-bit arithmetic is faster still, and loses 2 to 6 % of the neighbours: it is not used.
 """
 
+import copy
 import sys
 import warnings
 from collections import deque
@@ -71,6 +72,7 @@ class TorchEncoder:
         from sentence_transformers import SentenceTransformer
 
         self._model: Any = SentenceTransformer(str(folder), local_files_only=True)
+        self._counter = copy.deepcopy(self._model.tokenizer)  # to cut or not to cut is a state of a tokenizer, and threads share it
 
     @property
     def dimension(self) -> int:
@@ -117,7 +119,7 @@ class TorchEncoder:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, without the special ones around it."""
-        return len(self._model.tokenizer.encode(text, add_special_tokens=False, truncation=False, verbose=False))
+        return len(self._counter.encode(text, add_special_tokens=False, truncation=False, verbose=False))
 
 
 class OpenVinoEncoder:

@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     environment: Literal["local", "ci", "aws"] = Field("local", description="Where this runs; recorded with every model.")
     home: Path = Field(PROJECT_ROOT / ".twin", description="Everything that is made rests here: database, models, artifacts, logs.")
     database_url: SecretStr | None = Field(
-        None, description="Postgres >= 15 with pgvector, as postgresql://...; empty starts the embedded one."
+        None, description="Postgres >= 15 with pgvector >= 0.8, as postgresql://...; empty starts the embedded one."
     )
     downstream_database_url: SecretStr | None = Field(
         None, description="The same database with a login of its own for everything after cleaning; empty is TWIN_DATABASE_URL."
@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     crawl_max_requests: int = Field(10_000, ge=1, description="Requests of one crawl at most; the next run goes on from there.")
     crawl_max_minutes: int = Field(240, ge=1, description="Minutes of one crawl at most; the next run goes on from there.")
     crawl_max_megabytes: int = Field(2048, ge=1, description="Megabytes of one crawl at most; the next run goes on from there.")
+    private_links: bool = Field(
+        False, description="Whether links given with a request may lead to this machine and into private networks; never on a hosted twin."
+    )
     chromium: Path | None = Field(None, description="The browser for pages that need one; empty looks for Playwright's, then the system's.")
     github_token: SecretStr | None = Field(None, description="Reads 5,000 instead of 60 times an hour from GitHub; needs no scope.")
     linkedin_token: SecretStr | None = Field(None, description="Access token for LinkedIn's Member Data Portability API.")

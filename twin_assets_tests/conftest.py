@@ -24,6 +24,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWIN_HOME", str(home))
         patch.setenv("TWIN_ENVIRONMENT", "ci")
+        patch.setenv("TWIN_PRIVATE_LINKS", "true")  # sites of tests are on this machine
         patch.setenv("DAGSTER_HOME", "")
         get_settings.cache_clear()
         yield get_settings()

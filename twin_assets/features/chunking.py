@@ -32,6 +32,8 @@ LONGEST_WORD = 100
 """Characters of a word that is counted; of a longer one, as in scripts without blanks, each is taken for a token."""
 SLAB = 10_000
 """Characters that a splitter is given at once: the time that it takes grows faster than its text."""
+DEEPEST_CODE = 200
+"""Levels of nesting of code that is split by its syntax: the time that the splitter takes grows with their third power."""
 LARGEST_CODE = 200_000
 """Characters of one piece of code that is parsed; a longer one is data, and split as text."""
 SHORT_KINDS = frozenset({"post", "comment", "note"})
@@ -278,6 +280,9 @@ class _Splitter:
             return
         code = self.text[starts:ends]
         definitions = _definitions(code, grammar)
+        if definitions is None:
+            yield from self._parts(replace(inner, **dict(zip(("starts", "ends"), _stripped(self.text, starts, ends), strict=True))))
+            return
         splitter = CodeSplitter.from_callback(grammar, self.size, self.target)
         for offset, part in splitter.chunk_indices(code):
             first = starts + offset
@@ -382,20 +387,22 @@ def _grammar(language: str) -> Any:
     return getattr(module, LANGUAGE_FUNCTIONS.get(name, "language"))()
 
 
-def _definitions(code: str, grammar: Any) -> list[tuple[int, int, str]]:
-    """Spans and names of the classes and functions, the outer before the inner."""
+def _definitions(code: str, grammar: Any) -> list[tuple[int, int, str]] | None:
+    """Spans and names of the classes and functions, the outer before the inner; None where the code is nested too deep."""
     from tree_sitter import Language, Parser
 
     tree = Parser(Language(grammar)).parse(code.encode())
     places = [0]
     for character in code:
         places.append(places[-1] + len(character.encode()))
-    found, waiting = [], [tree.root_node]
+    found, waiting = [], [(tree.root_node, 0)]
     while waiting:
-        node = waiting.pop()
+        node, depth = waiting.pop()
+        if depth > DEEPEST_CODE:
+            return None
         if _is_definition(node) and (name := _name(node)):
             found.append((bisect_left(places, node.start_byte), bisect_left(places, node.end_byte), name))
-        waiting.extend(reversed(node.children))
+        waiting.extend((child, depth + 1) for child in reversed(node.children))
     return found
 
 

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path, PurePath
 from unicodedata import normalize
 from urllib.parse import urlsplit
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import httpx
 
@@ -29,6 +29,7 @@ from twin_assets.ingest.pages import read_page
 from twin_assets.ingest.posts import OWN_WORDS, Block
 from twin_assets.ingest.sources.documents import Documents
 from twin_assets.ingest.sources.page import is_built_by_script
+from twin_assets.ingest.sources.pdf import MAX_SECONDS
 from twin_assets.ingest.web import Limits, Response, Web
 from twin_assets.models import Embedder
 from twin_assets.settings import Settings
@@ -40,9 +41,15 @@ MAX_CHARACTERS = 400_000
 """Of its text: a book of 250 pages."""
 MAX_CHUNKS = 100
 """So many of all that is given with one request are embedded; where there are more, the words of the query choose."""
-LIMITS = Limits(pause=0, page_seconds=20, page_bytes=MAX_BYTES, total_seconds=30, total_bytes=2 * MAX_BYTES, requests=20, tries=2)
+PDF_SECONDS = 30
+LIMITS = Limits(
+    pause=0, page_seconds=20, page_bytes=MAX_BYTES, total_seconds=30, total_bytes=2 * MAX_BYTES, requests=20, tries=2, longest_wait=5
+)
 """Somebody waits."""
 PLATFORM = "external"
+
+_IPV4_INSIDE = [ip_network(network) for network in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
+"""IPv6 addresses that lead to the IPv4 address in their last bits (RFC 6052, RFC 8215, RFC 4291)."""
 
 _K1, _B = 1.2, 0.75  # of BM25 (Robertson and Zaragoza 2009, doi:10.1561/1500000019)
 _MARKDOWN = (".md", ".mdx", ".markdown")
@@ -75,7 +82,7 @@ def read_link(url: str, settings: Settings) -> Document:
         ExternalError: When it cannot be read or holds no text, or when it stands in a network that callers of a hosted twin must not see.
     """
     try:
-        guard = _PublicOnly() if settings.environment == "aws" else None  # on one's own machine a local page is as good as any
+        guard = None if settings.private_links else _PublicOnly()
         with Web(LIMITS, contact=settings.crawl_contact, transport=guard) as web:
             response = web.get(url, keep=False)
     except SourceError as error:
@@ -111,7 +118,11 @@ def read_file(name: str, content: bytes) -> Document:
         if suffix in _MARKDOWN:
             found = read_markdown(decode_text(content), mdx=suffix == ".mdx")
             return _document(name, found.title, found.blocks)
-        post = next(Documents(_Given(name, content)).read())
+        before = MAX_SECONDS.set(PDF_SECONDS)
+        try:
+            post = next(Documents(_Given(name, content)).read())
+        finally:
+            MAX_SECONDS.reset(before)
     except (UnreadableTextError, FrontMatterError) as error:
         raise ExternalError(f"{name} cannot be read: {error}.") from error
     if post.state == "unreadable":
@@ -240,14 +251,22 @@ async def _public_address(host: str, port: int) -> str:
         raise FetchError(f"{host} has no address. Check the link.") from error
     addresses = [str(address[0]) for *_, address in found]
     if not addresses or not all(map(_is_public, addresses)):
-        raise FetchError(f"{host} is not a public web address.", "refused")
+        raise FetchError(
+            f"{host} is not a public web address. On a machine of your own, TWIN_PRIVATE_LINKS=true lets links lead there.", "refused"
+        )
     return addresses[0]
 
 
 def _is_public(address: str) -> bool:
     found = ip_address(address)
-    plain = found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
-    return plain.is_global and not plain.is_multicast
+    if isinstance(found, IPv6Address):
+        if found.is_site_local:
+            return False
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo and found.teredo[1])
+        if any(found in network for network in _IPV4_INSIDE):
+            inner = IPv4Address(int(found) & 0xFFFFFFFF)
+        found = inner or found
+    return found.is_global and not found.is_multicast
 
 
 # -- searching
@@ -258,7 +277,7 @@ def search_with(
 ) -> list[Passage | ExternalPassage]:
     """The best of the author's own passages and of what was given, in one ranking: by meaning and by words, fused.
 
-    The two kinds compete on equal terms, but the best passage of what was given is always there: who gives a link wants it used.
+    The two kinds compete on equal terms, but the best passage of each that was given is always there: who gives a link wants it used.
 
     Args:
         own: What ``search`` found for the query; more than ``limit``, so that there is something to choose from.
@@ -284,12 +303,14 @@ def search_with(
 
 
 def first_of(ranked: Sequence[Passage], limit: int) -> list[Passage | ExternalPassage]:
-    """The first passages of a ranking; the best one of what was given takes the last place where none is among them."""
-    first = list(ranked[:limit])
-    best = next((passage for passage in ranked if isinstance(passage, ExternalPassage)), None)
-    if best is not None and limit > 1 and best not in first:
-        first[-1] = best
-    return first
+    """The first passages of a ranking, the best one of each document that was given among them."""
+    given: dict[UUID, int] = {}
+    for place, passage in enumerate(ranked):
+        if isinstance(passage, ExternalPassage):
+            given.setdefault(passage.document_id, place)
+    kept = list(given.values())[:limit]
+    others = [place for place in range(len(ranked)) if place not in kept][: max(limit - len(kept), 0)]
+    return [ranked[place] for place in sorted([*kept, *others])]
 
 
 def word_scores(query: str, texts: Sequence[str]) -> list[float]:

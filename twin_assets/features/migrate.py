@@ -8,9 +8,10 @@ from sqlalchemy import select, text
 
 from twin_assets.cleaning.documents import load_documents
 from twin_assets.cleaning.quality import Finding
+from twin_assets.features.chunking import MAX_TOKENS
 from twin_assets.features.embedders import active, active_embedder, register
 from twin_assets.features.embedding import embed, ensure_index, index_name
-from twin_assets.features.golden import TOLERANCE, Figures, has_not_regressed, measure
+from twin_assets.features.golden import MIN_QUESTIONS, TOLERANCE, Figures, has_not_regressed, measure
 from twin_assets.features.questions import make_questions
 from twin_assets.models import Embedder, embedder
 from twin_assets.settings import Settings
@@ -101,6 +102,7 @@ def migrate(
         if old:
             comparisons = _compare(database, old, new, tolerance, progress)
             _refuse_the_worse(comparisons, old, new, force)
+            _refuse_the_unknown(comparisons, old, new, force)
         while not _switch(database, new):
             embedded += _embed_all(database, new, progress)  # what was written meanwhile
         log.info("embedding model switched", previous=previous, model=new.name, compared=[str(one) for one in comparisons])
@@ -155,6 +157,18 @@ def _refuse_the_worse(comparisons: Sequence[Comparison], old: Embedder, new: Emb
             "Choose another model, or switch in spite of it with --force."
         )
     log.warning("switching to an embedding model that finds less", figures=lines)
+
+
+def _refuse_the_unknown(comparisons: Sequence[Comparison], old: Embedder, new: Embedder, force: bool) -> None:
+    unknown = []
+    if comparisons and max(one.new.n for one in comparisons) < MIN_QUESTIONS:
+        unknown.append("no author has written enough to make questions of, so nobody knows what it finds")
+    if new.max_tokens < min(old.max_tokens, MAX_TOKENS):
+        unknown.append(f"it reads {new.max_tokens} tokens of a passage, and passages were cut for {min(old.max_tokens, MAX_TOKENS)}")
+    if unknown and not force:
+        raise TwinError(f"{new.name} was not switched to: {'; '.join(unknown)}. Switch in spite of it with --force.")
+    for reason in unknown:
+        log.warning("switching to an embedding model that may find less", reason=reason)
 
 
 def _switch(database: Database, new: Embedder) -> bool:

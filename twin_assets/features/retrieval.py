@@ -12,6 +12,7 @@ from twin_assets.features.search import Filters, Options, Passage, search
 from twin_assets.models import Embedder
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database
+from twin_assets.store.errors import TwinError
 
 
 class Retriever:
@@ -60,8 +61,14 @@ class Retriever:
             given: What was given with the request: searched together with the author's passages, and kept nowhere.
 
         Raises:
-            TwinError: When a model that the settings name cannot be had.
+            TwinError: When a model that the settings name cannot be had, or when age or diversity are to count together with a stage that
+                ranks anew.
         """
+        if (options.diversity or options.half_life_days) and (self.settings.reranker or self.settings.query_url):
+            raise TwinError(
+                "Age and diversity cannot count while TWIN_RERANKER or TWIN_QUERY_URL is set: those stages rank anew what was chosen by "
+                "them. Leave one of the two out."
+            )
         embedder = self.embedder
         reads = self._query_model is not None or self.settings.query_rules
         known = known_of(self.database, author) if reads else None

@@ -81,7 +81,7 @@ found as (
 )
 select
     c.id as chunk_id, c.document_id, c.position, c.title, c.url, c.published_at, c.kind, c.platform, c.headings, c.starts, c.ends, c.text,
-    {points} as score, 1 - ({distance}) as similarity, words.score as lexical{vector}
+    {points} as score, 1 - ({distance}) as similarity, words.score as lexical, (select count(*) from nearest) as near{vector}
 from found
 join features.chunks c on c.id = found.chunk_id
 left join features.embeddings e on e.chunk_id = c.id and e.model = :model
@@ -93,7 +93,7 @@ limit :most
 # Of a passage without a date nobody knows how old it is: it counts as one that is half as much worth.
 AGED = """found.points * power(
         0.5::float8,
-        coalesce(greatest(extract(epoch from now() - c.published_at)::float8, 0) / 86400 / cast(:half_life as float8), 1)
+        coalesce(least(greatest(extract(epoch from now() - c.published_at)::float8, 0) / 86400 / cast(:half_life as float8), 1000), 1)
     )"""
 
 NEIGHBOURS = """
@@ -211,7 +211,7 @@ def search(
     Raises:
         TwinError: When the author has no chunks yet.
     """
-    query = query[:LONGEST_QUERY].replace("\0", " ")
+    query = query[:LONGEST_QUERY].replace("\0", " ").encode("utf-8", "replace").decode()
     vector = embedder.encode([query])[0]
     with database.begin() as connection:
         size = _enter(connection, database, author, options.pool)
@@ -230,7 +230,9 @@ def search(
         }
         is_exact = size <= EXACT
         rows = connection.execute(_statement(embedder.dimension, filters, options, is_exact), values).all()
-        if not is_exact and len(rows) < min(limit, size):  # the index gives up before it meets the few that fit among many
+        # The index gives up before it meets the few that fit among many, or that lie far from the query.
+        wanted = min(limit, size) if filters == Filters() else values["pool"]
+        if not is_exact and (not rows or rows[0].near < wanted):
             rows = connection.execute(_statement(embedder.dimension, filters, options, True), values).all()
         if options.diversity:
             rows = _diverse(rows, limit, options.diversity)
@@ -315,14 +317,15 @@ def _expanded(connection: Connection, passages: Sequence[Passage], most: int) ->
     for passage in passages:
         run = _run(around[passage.document_id], passage.position, most)
         wide = replace(passage, starts=run[0].starts, ends=run[-1].ends, text=_joined(run))
-        met = next((at for at, other in enumerate(grown) if other.document_id == wide.document_id and _meet(other, wide)), None)
-        if met is None:
+        met = [other for other in grown if other.document_id == wide.document_id and _meet(other, wide)]
+        if not met:
             grown.append(wide)
-        else:
-            pieces = around[passage.document_id]
-            starts, ends = min(grown[met].starts, wide.starts), max(grown[met].ends, wide.ends)
-            inside = [pieces[at] for at in sorted(pieces) if starts <= pieces[at].starts and pieces[at].ends <= ends]
-            grown[met] = replace(grown[met], starts=starts, ends=ends, text=_joined(inside))
+            continue
+        pieces = around[passage.document_id]
+        starts, ends = min(one.starts for one in (*met, wide)), max(one.ends for one in (*met, wide))
+        inside = [pieces[at] for at in sorted(pieces) if starts <= pieces[at].starts and pieces[at].ends <= ends]
+        grown[grown.index(met[0])] = replace(met[0], starts=starts, ends=ends, text=_joined(inside))
+        grown = [other for other in grown if other not in met[1:]]
     return grown
 
 

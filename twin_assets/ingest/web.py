@@ -6,7 +6,8 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -352,13 +353,12 @@ class Web:
     async def _exchange(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Response:
         if self._client is None:
             no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # only those that a caller sends, and only where it sends them
-            self._client = httpx.AsyncClient(
-                timeout=20.0, headers={"User-Agent": self._agent}, cookies=no_cookies, transport=self._transport
-            )
+            headers_of_all = {"User-Agent": self._agent, "Accept-Encoding": "gzip"}
+            self._client = httpx.AsyncClient(timeout=20.0, headers=headers_of_all, cookies=no_cookies, transport=self._transport)
         async with asyncio.timeout(self.limits.page_seconds):  # of the whole exchange: a server may send a byte a second for ever
             async with self._client.stream(method, url, headers=headers, content=body) as response:
                 content = bytearray()
-                async for part in response.aiter_bytes():
+                async for part in _unpacked(response, self.limits.page_bytes):
                     content += part
                     if len(content) > self.limits.page_bytes:
                         limit = self.limits.page_bytes // 2**20
@@ -407,7 +407,7 @@ class Web:
         if site not in self._robots:
             self._robots[site] = rules = self._read_robots(site)
             if rules is not None and parts.hostname and (delay := rules.crawl_delay(AGENT)):
-                self._delays[parts.hostname] = min(delay, _LONGEST_CRAWL_DELAY)
+                self._delays[parts.hostname] = min(delay, _LONGEST_CRAWL_DELAY, self.limits.longest_wait)
         rules = self._robots[site]
         if rules is not None and not rules.can_fetch(url, AGENT):
             raise FetchError(
@@ -425,6 +425,29 @@ class Web:
                 return None
             raise
         return Protego.parse(response.content[: 512 * 1024].decode("utf-8", errors="replace"))
+
+
+async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
+    """The body without the one encoding that was asked for; no part is larger than a page may be: a few bytes can stand for very many."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if response.is_stream_consumed:  # by a transport that has it in memory
+        yield response.content
+    elif encoding in ("", "identity"):
+        async for part in response.aiter_raw():
+            yield part
+    elif encoding in ("gzip", "x-gzip"):
+        unpack = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        try:
+            async for part in response.aiter_raw():
+                yield unpack.decompress(part, limit + 1)
+        except zlib.error as error:
+            raise httpx.DecodingError(str(error)) from error
+        if not unpack.eof:
+            raise httpx.DecodingError("the body ends too early")
+    else:
+        raise FetchError(
+            f"{response.url} is packed as {encoding[:40]!r}, which nobody asked for. Download it and add the file.", "malformed"
+        )
 
 
 class _TransientError(Exception):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, HttpUrl, StringConstraints
+from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field, HttpUrl, StringConstraints
 
 Platform = Literal["linkedin", "blog", "medium", "substack"]
 
@@ -12,6 +12,13 @@ MAX_PROMPT = 4000
 MIN_WORDS, MAX_WORDS = 20, 800
 MAX_LINKS = 3
 MAX_FILES = 3
+MAX_FILE_BYTES = 10 * 2**20
+
+
+def _not_too_large(content: bytes) -> bytes:
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"a file may have {MAX_FILE_BYTES // 2**20} MB at most, this one has {len(content) / 2**20:.1f}")
+    return content
 
 
 class GivenFile(BaseModel):
@@ -20,7 +27,9 @@ class GivenFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(max_length=255, description="What it is called; the suffix says what it is.", examples=["report.pdf"])
-    content: Base64Bytes = Field(max_length=10 * 2**20, description="Its bytes in Base64: PDF, DOCX, Markdown, HTML or plain text.")
+    content: Annotated[Base64Bytes, AfterValidator(_not_too_large)] = Field(
+        description="Its bytes in Base64, at most 10 MB of them: PDF, DOCX, Markdown, HTML or plain text."
+    )
 
 
 class DraftRequest(BaseModel):

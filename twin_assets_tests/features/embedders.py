@@ -12,6 +12,7 @@ class Hashing:
 
     def __init__(self, name: str = "hashing@1", dimension: int = 16, delay: float = 0.0) -> None:
         self.name, self.dimension, self.delay = name, dimension, delay
+        self.max_tokens = 256
         self.spec = name.partition("@")[0]
         self.read: list[str] = []
 

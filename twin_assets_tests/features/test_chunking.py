@@ -279,6 +279,20 @@ def test_a_long_text_is_not_counted_over_and_over() -> None:
     assert given < 1.5 * len(text)
 
 
+def test_a_paragraph_of_two_megabytes_is_split() -> None:
+    text = "Salt draws water out of a cucumber, and time does the rest. " * 35_000
+    chunks = chunk_document(document(text), lambda text: len(text.split()), 256)
+    assert len(text) > 2_000_000
+    assert "".join("".join(chunk.text.split()) for chunk in chunks) == "".join(text.split())
+
+
+@pytest.mark.parametrize(("language", "opening", "closing"), [("python", "[", "]"), ("javascript", "{", "}")])
+def test_code_that_is_nested_too_deep_is_split_as_text(language: str, opening: str, closing: str) -> None:
+    text = f"```{language}\n{opening * 20_000}{closing * 20_000}\n```"
+    chunks = chunk_document(document(text, kind="code"), len, 256)
+    assert "".join("".join(chunk.text.split()) for chunk in chunks) == opening * 20_000 + closing * 20_000
+
+
 @pytest.mark.parametrize("title", [None, "On pickles", "A title that does not know when to stop " * 30, "漬物" * 200])
 def test_the_embedder_reads_every_chunk_to_its_end(minilm: Embedder, title: str | None) -> None:
     text = "\n\n".join(f"## {'漬' * 200}\n\nParagraph {n} about pneumonoultramicroscopic brine, 3.14159 jars & {SMALL}" for n in range(40))

@@ -104,7 +104,7 @@ def test_what_is_no_web_address_is_an_error(settings: Settings, url: str) -> Non
 
 
 def test_a_hosted_twin_reads_public_addresses_alone(site: Site, settings: Settings) -> None:
-    hosted = settings.model_copy(update={"environment": "aws"})
+    hosted = settings.model_copy(update={"private_links": False})
     for url in (
         f"{site.url}/brine",
         site.url.replace("127.0.0.1", "localhost") + "/brine",
@@ -122,7 +122,7 @@ async def _answer_as_public(host: str, port: int) -> str:
 
 def test_the_address_that_was_looked_at_is_the_one_that_is_asked(site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external, "_public_address", _answer_as_public)
-    hosted = settings.model_copy(update={"environment": "aws"})
+    hosted = settings.model_copy(update={"private_links": False})
     named = site.url.replace("127.0.0.1", "pickles.example") + "/brine"
     assert read_link(named, hosted).title == "On brine"
     assert {headers["host"] for headers in site.headers} == {httpx.URL(named).netloc.decode()}
@@ -133,6 +133,21 @@ def test_the_address_that_was_looked_at_is_the_one_that_is_asked(site: Site, set
     [("8.8.8.8", True), ("10.0.0.1", False), ("::1", False), ("::ffff:127.0.0.1", False), ("224.0.0.1", False), ("100.64.0.1", False)],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:
+    assert external._is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("2606:4700::1111", True),
+        ("64:ff9b::8.8.8.8", True),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("2002:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("fec0::1", False),
+    ],
+)
+def test_addresses_that_lead_to_others_are_what_they_lead_to(address: str, public: bool) -> None:
     assert external._is_public(address) is public
 
 
@@ -291,7 +306,16 @@ def test_what_was_given_is_always_there() -> None:
     better = [own(number, "Salt draws water out of cucumbers.", 0.99) for number in range(1, 9)]
     found = search_with(better, [off_topic], Letters(), "salt cucumbers", limit=3)
     assert [isinstance(passage, ExternalPassage) for passage in found] == [False, False, True]
-    assert len(search_with(better, [off_topic], Letters(), "salt cucumbers", limit=1)) == 1
+    (only,) = search_with(better, [off_topic], Letters(), "salt cucumbers", limit=1)
+    assert isinstance(only, ExternalPassage)
+
+
+def test_the_best_of_each_that_was_given_is_there() -> None:
+    rich = given_file("\n\n".join(f"## Salt {n}\n\nSalt draws water out of cucumbers, {n} times." for n in range(6)), "rich.md")
+    poor = given_file("Quarterly zeppelin maintenance.", "poor.md")
+    found = search_with([SALT], [rich, poor], Letters(), "salt cucumbers", limit=3)
+    assert {rich.id, poor.id} <= {passage.document_id for passage in found}
+    assert len(found) == 3
 
 
 def test_without_anything_given_the_own_passages_stay_as_they_are() -> None:

@@ -166,6 +166,22 @@ def test_the_tolerance_is_kept_to(indexed: Database, good: Settings) -> None:
     assert all(comparison.finding.passed for comparison in report.comparisons) and active_models(indexed) == [BAD.name]
 
 
+def test_a_model_that_reads_less_is_switched_to_only_by_force(indexed: Database, good: Settings, models: Models) -> None:
+    short = Hashing("short@1", 64)
+    short.max_tokens = 32
+    models.by_spec["short"] = short
+    with pytest.raises(TwinError, match=r"reads 32 tokens .* --force"):
+        run(indexed, good, "short")
+    assert active_models(indexed) == [GOOD.name]
+
+
+def test_where_nobody_wrote_enough_to_compare_a_model_is_switched_to_only_by_force(indexed: Database, good: Settings, clean: Clean) -> None:
+    clean([])
+    with pytest.raises(TwinError, match="nobody knows what it finds"):
+        run(indexed, good, "also-good")
+    assert run(indexed, good, "also-good", force=True).model == ALSO_GOOD.name
+
+
 def test_old_vectors_go_only_when_told(indexed: Database, good: Settings) -> None:
     run(indexed, good, "also-good")
     count = vectors(indexed)[GOOD.name]

@@ -147,6 +147,12 @@ def test_old_passages_fall_back_when_age_counts(indexed: Database, minilm: Embed
     assert titles(search(indexed, "ada", minilm, query, 3, options=Options(half_life_days=30)))[-1] == "Trains"
 
 
+def test_the_oldest_passage_does_not_fail_the_shortest_half_life(indexed: Database, minilm: Embedder) -> None:
+    with indexed.begin() as connection:
+        connection.execute(text("update features.chunks set published_at = '1970-01-01' where title = 'Trains'"))
+    assert len(search(indexed, "ada", minilm, "train", limit=3, options=Options(half_life_days=0.01))) == 3
+
+
 def test_diversity_passes_over_what_says_the_same(database: Database, clean: Clean, minilm: Embedder) -> None:
     twice = [document("Salt draws water out of cucumbers.", title=f"Pickles {number}") for number in range(2)]
     other = document("Salt roads crossed the Alps in the middle ages.", title="Roads")
@@ -211,6 +217,24 @@ def test_a_small_author_among_many_gets_all_that_was_asked_for(indexed: Database
     assert len(found) == 3
 
 
+def test_words_of_half_of_all_passages_lead_to_none_and_rare_ones_do(database: Database, clean: Clean, minilm: Embedder) -> None:
+    texts = [f"Harbour news of day number{n}, and of the {'ferry' if n % 2 else 'railing'}." for n in range(2500)]
+    rare = " ".join(f"rareword{n}" for n in range(300))
+    documents = [document(one, kind="post", title=None) for one in (*texts, rare)]
+    sync_chunks(database, "ada", documents, lambda text: len(text.split()), 400)
+    with database.begin() as connection:
+        connection.execute(text("select set_config('twin.author', 'ada', true)"))
+
+        def led_to(words: str) -> int:
+            asked = "select count(*) from features.find_words(:words, null, null, null, null, null, null, '{1,1,1,1}', 0.5, 100)"
+            return connection.scalar(text(asked), {"words": words}) or 0
+
+        assert led_to("ferry") == led_to("news harbour") == 0
+        assert led_to("news harbour number7") == 1
+        assert led_to("news ferry railing") == 0
+        assert led_to(rare) >= 1  # so many words meet in less than any number can say
+
+
 class Still:
     """An embedder that reads nothing: what is asked must do no harm, whatever it means."""
 
@@ -221,7 +245,11 @@ class Still:
         return np.full((len(texts), self.dimension), self.dimension**-0.5, dtype=np.float32)
 
 
-@given(st.text(max_size=60) | st.text(alphabet="'\"\\;:&|!()<->*%_$:=--/@ ab\0\n", max_size=40))
+@given(
+    st.text(max_size=60)
+    | st.text(st.characters(categories=["Cs", "Ll"]), max_size=10)
+    | st.text(alphabet="'\"\\;:&|!()<->*%_$:=--/@ ab\0\n", max_size=40)
+)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_in_a_query_is_an_operator(indexed: Database, minilm: Embedder, query: str) -> None:
     assert len(search(indexed, "ada", Still(minilm), query, limit=3)) == 3  # pyright: ignore[reportArgumentType]

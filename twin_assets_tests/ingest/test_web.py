@@ -1,3 +1,4 @@
+import gzip
 import socket
 import struct
 import time
@@ -68,6 +69,10 @@ ROUTES = {
     "/reset": Answer(write=reset),
     "/cut": Answer(write=cut),
     "/gzip": Answer(write=broken_gzip),
+    "/packed": Answer(gzip.compress(PAGE), headers={"Content-Encoding": "gzip"}),
+    "/bomb": Answer(gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"}),
+    "/bomb-in-bomb": Answer(gzip.compress(gzip.compress(b" " * 50_000_000)), headers={"Content-Encoding": "gzip, gzip"}),
+    "/zstd": Answer(b"x", headers={"Content-Encoding": "zstd"}),
     "/robots.txt": Answer(b"User-agent: llm-twin\nDisallow: /secret\n", "text/plain"),
     "/secret/post": Answer(PAGE),
 }
@@ -111,6 +116,9 @@ def test_pages_feeds_and_front_pages(site: Site, web: Web) -> None:
         ("/reset", "unreachable", 2),
         ("/cut", "unreachable", 2),
         ("/gzip", "truncated", 2),
+        ("/bomb", "too_large", 1),
+        ("/bomb-in-bomb", "malformed", 1),
+        ("/zstd", "malformed", 1),
         ("/secret/post", "refused", 0),
     ],
 )
@@ -119,6 +127,11 @@ def test_every_failure_has_a_type(site: Site, web: Web, path: str, outcome: Outc
         web.get(site.url + path)
     assert (caught.value.outcome, site.requests[path]) == (outcome, requests)
     assert str(caught.value).endswith(".")
+
+
+def test_what_is_packed_as_asked_is_unpacked(site: Site, web: Web) -> None:
+    assert web.get(site.url + "/packed").content == PAGE
+    assert {headers["accept-encoding"] for headers in site.headers} == {"gzip"}
 
 
 def test_addresses_that_are_none(site: Site, web: Web) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -17,7 +18,7 @@ from twin_assets.ingest.posts import Block
 from twin_assets.ingest.texts import Text, persons, sane_title
 
 MAX_PAGES = 1000
-MAX_SECONDS = 300
+MAX_SECONDS: ContextVar[float] = ContextVar("seconds that reading one PDF may take", default=300)
 MAX_MEMORY = 3 * 1024**3
 MAX_WORDS = 2_000_000
 _UNKNOWN_LETTER = re.compile(r"\(cid:\d+\)")
@@ -73,9 +74,9 @@ def _chosen_title(printed: str | None, noted: str | None, blocks: list[dict[str,
 def _answer(content: bytes) -> dict[str, Any]:
     """What the process that opens the file says of it."""
     try:
-        done = subprocess.run([sys.executable, "-m", __name__], input=content, capture_output=True, timeout=MAX_SECONDS, check=False)
+        done = subprocess.run([sys.executable, "-m", __name__], input=content, capture_output=True, timeout=MAX_SECONDS.get(), check=False)
     except subprocess.TimeoutExpired as error:
-        raise UnreadableTextError(f"reading it takes longer than {MAX_SECONDS // 60} minutes: export its text as DOCX") from error
+        raise UnreadableTextError(f"reading it takes longer than {MAX_SECONDS.get()} seconds: export its text as DOCX") from error
     try:
         answer = json.loads(done.stdout)
     except ValueError as error:

@@ -91,7 +91,7 @@ as $$
             ln(1 + (corpus.chunks - terms.chunks + 0.5) / (terms.chunks + 0.5)) as idf,
             row_number() over rarest as place,
             sum(terms.chunks) over rarest as reach,
-            corpus.chunks * exp(sum(ln(terms.chunks::float8 / corpus.chunks)) over rarest) as meet
+            corpus.chunks * exp(greatest(sum(ln(terms.chunks::float8 / corpus.chunks)) over rarest, -700)) as meet
         from corpus
         cross join asked
         join features.terms as terms on terms.author = corpus.author and terms.term = asked.lexeme
