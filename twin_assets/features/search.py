@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pgvector import HalfVector
@@ -17,7 +17,7 @@ from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.roles import Role
 
-RANKING = "v2"
+RANKING = "v3"
 """How passages are found and ranked: the golden set is measured anew when it changes."""
 POOL = 100
 """Candidates of each way of searching: what is fused, and chosen from."""
@@ -52,7 +52,10 @@ with nearest as materialized (
     limit :pool
 ),
 meaning as (
-    select chunk_id, row_number() over (order by closeness desc, chunk_id) as place
+    select
+        chunk_id,
+        row_number() over (order by closeness desc, chunk_id) as place,
+        (closeness - min(closeness) over () + 0.01) / (max(closeness) over () - min(closeness) over () + 0.01) as share
     from (
         select
             nearest.chunk_id,
@@ -62,7 +65,11 @@ meaning as (
     ) as close
 ),
 words as materialized (
-    select chunk_id, score, row_number() over (order by score desc, chunk_id) as place
+    select
+        chunk_id,
+        score,
+        row_number() over (order by score desc, chunk_id) as place,
+        score / nullif(max(score) over (), 0) as share
     from features.find_words(
         cast(:words as text), cast(:kinds as text[]), cast(:platforms as text[]), cast(:languages as text[]),
         cast(:since as timestamptz), cast(:until as timestamptz), cast(:exclude as uuid[]),
@@ -72,9 +79,9 @@ words as materialized (
 found as (
     select chunk_id, sum(points) as points
     from (
-        select chunk_id, cast(:meaning_weight as float8) / (:rrf + place) as points from meaning
+        select chunk_id, cast(:meaning_weight as float8) * {worth} as points from meaning
         union all
-        select chunk_id, cast(:word_weight as float8) / (:rrf + place) from words
+        select chunk_id, cast(:word_weight as float8) * {worth} from words
     ) as ranked
     group by chunk_id
     {cut}
@@ -89,6 +96,8 @@ left join words on words.chunk_id = c.id
 order by score desc, c.id
 limit :most
 """
+
+WORTH = {"scores": "coalesce(share, 1)", "ranks": "1.0 / (:rrf + place)"}
 
 # Of a passage without a date nobody knows how old it is: it counts as one that is half as much worth.
 AGED = """found.points * power(
@@ -144,15 +153,18 @@ class Options:
             Carbonell and Goldstein 1998, doi:10.1145/290941.291025). 0 chooses by rank alone.
         half_life_days: Age at which a passage counts half; undated ones count half. None: age does not count.
         expand: Characters up to which a passage grows into its neighbours under the same heading. 0 leaves it as it is.
-        meaning_weight: Weight of the ranks by meaning.
-        word_weight: Weight of the ranks by words.
-        document_weight: How much the best passage of a document adds to the others of it, in both ranks.
+        fusion: What counts of each way of searching. ``scores``: how much less a passage fits than the best one, so that a word that
+            stands nowhere else decides (Bruch et al. 2023, doi:10.1145/3596512); ``ranks``: its place alone (reciprocal rank fusion).
+        meaning_weight: Weight of the search by meaning.
+        word_weight: Weight of the search by words.
+        document_weight: How much the best passage of a document adds to the others of it, in both ways of searching.
         pool: Candidates of each way of searching.
     """
 
     diversity: float = 0.0
     half_life_days: float | None = None
     expand: int = 0
+    fusion: Literal["scores", "ranks"] = "scores"
     meaning_weight: float = 0.5
     word_weight: float = 1.0
     document_weight: float = 0.6
@@ -166,7 +178,7 @@ class Passage:
     Attributes:
         starts: First character in the document's text for retrieval.
         ends: One behind the last.
-        score: Fused from both ranks; comparable within one search only.
+        score: Fused from both ways of searching; comparable within one search only.
         similarity: Cosine with the query; None while the passage has no vector.
         lexical: Score of the words; None where only meaning led here.
     """
@@ -220,7 +232,7 @@ def search(
             "model": embedder.name,
             "query": HalfVector(vector).to_text(),
             "words": searchable(query),
-            "rrf": RRF,
+            **({"rrf": RRF} if options.fusion == "ranks" else {}),
             "label_weights": LABEL_WEIGHTS,
             "most": max(limit, options.pool) if options.diversity else limit,
             "half_life": options.half_life_days,
@@ -274,6 +286,7 @@ def _statement(dimension: int, filters: Filters, options: Options, is_exact: boo
         distance=distance,
         order=f"({distance}) + 0" if is_exact else distance,
         filtered="" if filters == Filters() else f"join features.chunks c on c.id = e.chunk_id and {FILTERS}",
+        worth=WORTH[options.fusion],
         points="found.points" if options.half_life_days is None else AGED,
         cut="order by points desc, chunk_id limit :most" if options.half_life_days is None else "",
         vector=", e.embedding::text as vector" if options.diversity else "",

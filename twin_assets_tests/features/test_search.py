@@ -86,6 +86,17 @@ def test_words_lead_to_a_passage_also_by_part_of_an_identifier_and_another_form(
     assert leaving == ["Trains"]
 
 
+def test_a_word_that_stands_nowhere_else_decides(database: Database, clean: Clean, minilm: Embedder) -> None:
+    jars = [document(f"Jar number {n} stands in the cellar.", title=f"Jar {n}", kind="post") for n in range(12)]
+    odd = document("Nothing is said about it here but zzyx7, and the ferry leaves late.", title="Ferry", kind="post")
+    clean([*jars, odd])
+    index(database, minilm, "ada", *jars, odd)
+    assert titles(search(database, "ada", minilm, "jar zzyx7", 1)) == ["Ferry"]
+    by_ranks = search(database, "ada", minilm, "jar zzyx7", 13, options=Options(fusion="ranks"))
+    assert "Ferry" in titles(by_ranks)
+    assert len(by_ranks) == 13
+
+
 def test_nobody_elses_rows_are_found_nor_seen(downstream: Database, minilm: Embedder) -> None:
     assert set(titles(search(downstream, "ada", minilm, "Bob pickles", limit=10))) == {"Pickles", "Trains", "Work"}
     assert titles(search(downstream, "bob", minilm, "Vienna", limit=10)) == ["Of Bob"]
