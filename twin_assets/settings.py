@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     phone_regions: str = Field(
         "US,GB", description="Countries whose national phone numbers are masked, as ISO codes; empty masks only international ones."
     )
+    control_authors: str = Field(
+        "", description="Registered authors whose writing others' voices are told from, by name, with commas; empty uses nobody's."
+    )
+    slop_terms: Path | None = Field(None, description="A list of machine words beside the project's own: one a line, * ends a stem.")
     held_out_share: float = Field(0.2, gt=0, lt=1, description="Newest share of an author's documents kept out of training and few-shot.")
     min_training_words: int = Field(3000, ge=0, description="Words of own prose below which no training starts.")
     passage_min_words: int = Field(60, ge=10, description="Shortest passage that becomes a training answer.")
@@ -100,6 +104,11 @@ class Settings(BaseSettings):
     @classmethod
     def _from_the_project(cls, path: Path) -> Path:
         return PROJECT_ROOT / path.expanduser()  # an absolute path stays what it is
+
+    @property
+    def controls(self) -> list[str]:
+        """The names in ``control_authors``."""
+        return [name for part in self.control_authors.split(",") if (name := part.strip())]
 
     @property
     def artifacts_url(self) -> str:

@@ -14,12 +14,12 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.api.schemas import Author, DraftBody, Endpoint, Health, Problem
+from app.api.schemas import Author, DraftBody, Endpoint, Health, Problem, VoiceBody
 from app.api.services import Services
 from twin_assets.settings import Settings, get_settings
 from twin_assets.store.errors import TwinError
 from twin_assets.writing.generate import EndpointDownError, PromptTooLongError
-from twin_assets.writing.request import Draft
+from twin_assets.writing.request import Draft, Voice
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             **_problems({404: "No such author", 409: "Nothing deployed", 422: "Not a valid request", 503: "Model or database down"}),
         },
     )(write_draft)
+    app.post(
+        "/v1/voice",
+        summary="How much a text sounds like an author",
+        tags=["writing"],
+        responses=_problems({404: "No such author", 422: "Not enough evidence", 503: "Database down"}),
+    )(judge_voice)
     app.get("/v1/authors", summary="Who can be asked", tags=["writing"], responses=_problems({503: "Database down"}))(list_authors)
     app.get(
         "/health",
@@ -91,6 +97,11 @@ def write_draft(body: DraftBody, services: ServicesOf, accept: Annotated[str, He
         return draft
     first = next(pieces)  # whatever keeps the twin from writing is answered with its own status, not within the stream
     return EventSourceResponse(_events(chain([first], pieces)))
+
+
+def judge_voice(body: VoiceBody, services: ServicesOf) -> Voice:
+    """Whose voice a text has, how sure that is, and what in it is unlike the author; too little text is refused with what is needed."""
+    return services.writer.voice(body.author, body.text)
 
 
 def list_authors(services: ServicesOf) -> list[Author]:
@@ -142,11 +153,12 @@ def _events(pieces: Iterator[str | Draft]) -> Iterator[ServerSentEvent]:
 
 def _problem(error: TwinError) -> Problem:
     from twin_assets.features.external import ExternalError
-    from twin_assets.writing.drafts import NothingDeployedError, UnknownAuthorError
+    from twin_assets.writing.drafts import NothingDeployedError, NotMeasurableError, UnknownAuthorError
 
     kinds: tuple[tuple[type[TwinError], str, int], ...] = (
         (UnknownAuthorError, "No such author", 404),
         (NothingDeployedError, "Nothing deployed", 409),
+        (NotMeasurableError, "Voice not measured", 422),
         (PromptTooLongError, "Prompt too long", 422),
         (ExternalError, "Link or file refused", 422),
         (EndpointDownError, "Model down", 503),

@@ -14,6 +14,13 @@ class DraftBody(DraftRequest):
     stream: bool = Field(default=False, description="Stream the text as server-sent events; `Accept: text/event-stream` does the same.")
 
 
+class VoiceBody(BaseModel):
+    """A text whose voice is asked for."""
+
+    author: str = Field(max_length=63, description="Whose voice it is compared with.")
+    text: str = Field(max_length=100_000, description="The text; at least 50 words, of which the first 3,000 are looked at.")
+
+
 class Author(BaseModel):
     """An author and the twin that is deployed, if any."""
 

@@ -13,7 +13,7 @@ from twin_assets.store.errors import TwinError
 from twin_assets.writing.request import MAX_FILES, MAX_LINKS, MAX_PROMPT, MAX_WORDS, MIN_WORDS, Citation, Draft, DraftRequest, Voice
 
 PLATFORMS = {"linkedin": "LinkedIn", "blog": "Blog", "medium": "Medium", "substack": "Substack", None: "Anywhere"}
-SURE, UNSURE_WORDS = 0.8, 40
+SURE, UNSURE = 0.8, 0.5
 
 
 def page() -> None:
@@ -115,7 +115,7 @@ def _show(draft: Draft) -> None:
     if draft.voice:
         _show_voice(draft.author, draft.voice)
     else:
-        st.caption(f"{draft.author} has no voice profile yet, so the voice was not measured.")
+        st.caption(f"The voice was not measured. {draft.voice_missing or ''}")
     if draft.citations:
         st.subheader("What it drew on")
     for citation in draft.citations:
@@ -127,19 +127,37 @@ def _show(draft: Draft) -> None:
 
 def _show_voice(author: str, voice: Voice) -> None:
     number, words = st.columns([1, 3], vertical_alignment="center")
-    number.metric("Voice", f"{voice.score:.0%}", help="Probability that the author wrote this rather than one of the control voices.")
+    number.metric("Voice", f"{voice.score:.0%}", help="Probability that the author wrote this rather than somebody else.")
     words.markdown(explain(author, voice))
+    if not voice.pulls and not voice.odd_sentences:
+        return
+    with st.expander(f"What sounds unlike {author}"):
+        for odd in voice.odd_sentences:
+            st.text(f"\u201c{odd.sentence}\u201d")
+        st.table({"": [pull.feature for pull in voice.pulls], "here": _rates(voice, "text"), author: _rates(voice, "author")})
+        st.caption("Per 1,000 words and marks.")
+
+
+def _rates(voice: Voice, of: str) -> list[str]:
+    return [f"{getattr(pull, of):.1f}" for pull in voice.pulls]
 
 
 def explain(author: str, voice: Voice) -> str:
     """The voice score in plain words."""
-    if voice.words < UNSURE_WORDS:
-        return f"Only {voice.words} words: too few to be sure whose voice this is."
+    sure = f"With {voice.words} words it lies between {voice.low:.0%} and {voice.high:.0%}."
+    if voice.high - voice.low > UNSURE:
+        sure = f"With {voice.words} words that is hardly more than a guess ({voice.low:.0%} to {voice.high:.0%})."
     if not voice.own:
-        other = f"**{voice.attributed_to}**" if voice.attributed_to else "nobody"
-        return f"This sounds more like {other} than like {author}. Try again, or give it more of your own points."
+        return f"This sounds more like {named(voice.attributed_to)} than like {author}. {sure}"
     habit = f"{voice.typicality:.0%} of {author}'s own passages sound less like {author} than this one."
-    return f"This {'clearly ' if voice.score >= SURE else ''}sounds like **{author}**. {habit}"
+    return f"This {'clearly ' if voice.low >= SURE else ''}sounds like **{author}**. {habit} {sure}"
+
+
+def named(voice: str) -> str:
+    """A control voice as a person would call it."""
+    if voice.startswith("writer-"):
+        return "**another writer**"
+    return "**a language model**" if voice in ("generic-llm", "polite-machine") else f"**{voice}**"
 
 
 def _show_citation(citation: Citation) -> None:

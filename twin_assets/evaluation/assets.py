@@ -15,7 +15,6 @@ from upath import UPath
 from twin_assets.evaluation.ladder import climb, contestants, make_tasks
 from twin_assets.evaluation.report import plots, table, to_html, to_markdown
 from twin_assets.evaluation.rungs import Ladder, Yardsticks
-from twin_assets.evaluation.verbatim import VerbatimIndex
 from twin_assets.features.retrieval import Retriever
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
@@ -25,6 +24,7 @@ from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Model
 from twin_assets.training.dataset import load_dataset
 from twin_assets.training.gguf import base_gguf, merged_gguf
+from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import VoiceProfile, load_profile
 
 REPORT = "eval_report"

@@ -8,10 +8,10 @@ from typing import Literal
 from uuid import UUID
 
 from twin_assets.evaluation.content import Content, Embedder, measure_content
-from twin_assets.evaluation.slop import SlopRate, pooled_slop_rate
-from twin_assets.evaluation.verbatim import Run, VerbatimIndex, longest_memorised_run
+from twin_assets.voice.memorisation import Run, VerbatimIndex, longest_memorised_run
 from twin_assets.voice.profile import VoiceProfile
 from twin_assets.voice.score import VoiceScore, score
+from twin_assets.voice.slop import SlopRate, pooled_slop_rate
 
 RungName = Literal["base", "base_few_shot_rag", "twin", "twin_rag", "human"]
 TWINS: tuple[RungName, ...] = ("twin", "twin_rag")

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from twin_assets.cleaning.documents import load_documents, split
+from twin_assets.cleaning.documents import Document, load_documents, split
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.sample import control_texts
 from twin_assets.store.database import Database
+from twin_assets.store.errors import TwinError
+from twin_assets.voice.controls import stored_voices
+from twin_assets.voice.drift import Period, draw_drift, drift
 from twin_assets.voice.plot import draw, habits_table, traits_table
-from twin_assets.voice.profile import KIND, MAX_CONTROL_PIECES, build_profile
+from twin_assets.voice.profile import KIND, VoiceProfile, build_profile
 from twin_assets.voice.score import attribution_rate
 from twin_assets.voice.tokens import pieces
 
@@ -24,41 +27,68 @@ from twin_assets.voice.tokens import pieces
     kinds={"python", "numpy"},
     owners=["team:twin"],
     tags={"cost": "cpu"},
+    code_version="2",
 )
 def voice_profile(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
     """What sounds like the author: function words, character n-grams and habits, told from control voices, with topics masked.
 
     Learned from the training side of the documents only. The held-out side says how well the author can be recognised at all: the
-    ceiling for every twin. Controls are the two that come with the project and all other registered authors.
+    ceiling for every twin. Controls come with the project: invented ones, many real writers as numbers, and a language model. The
+    other authors registered here are none, unless TWIN_CONTROL_AUTHORS names them.
     """
-    author, database, registry = context.partition_key, platform.database(), platform.registry()
-    parts = split(load_documents(database, author), platform.settings().held_out_share)
-    controls = control_texts() | _others(database, [other for other in registry.authors() if other != author])
-    profile = build_profile(author, [document.text_for_voice for document in parts.train], controls)
+    author, settings, database, registry = context.partition_key, platform.settings(), platform.database(), platform.registry()
+    documents = load_documents(database, author)
+    parts = split(documents, settings.held_out_share)
+    controls = control_texts() | _registered(database, [name for name in settings.controls if name != author])
     held_out = pieces([document.text_for_voice for document in parts.held_out])
+    try:
+        profile = build_profile(author, [document.text_for_voice for document in parts.train], controls, stored_voices())
+    except TwinError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     ceiling = attribution_rate(profile, held_out) if held_out else profile.recognised
-    ceiling_pieces = len(held_out) or profile.pieces[author]
-
-    uri = platform.artifacts().put_bytes(author, KIND, "voice_profile.json", profile.to_json().encode())
-    figures = {"pieces": profile.pieces, "ceiling": ceiling, "ceiling_pieces": ceiling_pieces, "mistaken": profile.mistaken}
+    ceiling_pieces = len(held_out) or profile.passages[author]
+    uri = platform.artifacts().put_bytes(author, KIND, "voice_profile.npz", profile.to_bytes())
+    figures = {"passages": profile.passages, **profile.figures, "ceiling": ceiling, "ceiling_pieces": ceiling_pieces}
     registry.record_artifact(author, KIND, profile.version, uri, figures)
-    shown = {author: held_out, **{voice: pieces(controls[voice])[:MAX_CONTROL_PIECES] for voice in profile.voices[1:]}}
-    picture = base64.b64encode(draw(profile, shown)).decode()
+    shown = {author: held_out, **{name: pieces(texts)[:60] for name, texts in controls.items() if name in profile.voices}}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(profile.version),
         metadata={
-            "pieces": profile.pieces[author],
-            "control_pieces": dg.MetadataValue.json({voice: profile.pieces[voice] for voice in profile.voices[1:]}),
+            "passages": profile.passages[author],
+            "registers": ", ".join(profile.labels[column] for column in profile.own),
+            "control_voices": len(profile.voices) - 1,
             "ceiling": ceiling,
             "ceiling_pieces": ceiling_pieces,
-            "controls_taken_for_author": profile.mistaken,
+            "strangers_taken_for_author": profile.figures["mistaken"],
+            "verification_auc": profile.figures["auc"],
             "traits": dg.MetadataValue.md(traits_table(profile)),
             "habits": dg.MetadataValue.md(habits_table(profile)),
-            "plot": dg.MetadataValue.md(f"![Passages and habits](data:image/png;base64,{picture})"),
+            "plot": _picture("Passages and habits", draw(profile, shown)),
+            **_drift(documents, profile, controls),
             "artifact": uri,
         },
     )
 
 
-def _others(database: Database, names: Sequence[str]) -> dict[str, list[str]]:
+def _registered(database: Database, names: Sequence[str]) -> dict[str, list[str]]:
     return {name: [document.text_for_voice for document in load_documents(database, name)] for name in names}
+
+
+def _drift(documents: Sequence[Document], profile: VoiceProfile, controls: dict[str, list[str]]) -> dict[str, dg.MetadataValue]:
+    from twin_assets.voice.voices import voice
+
+    dated = [(document.published_at, document.text_for_voice) for document in documents if document.published_at]
+    others = [voice(name, texts, kept=profile.kept) for name, texts in controls.items()]
+    periods = drift(dated, [*others, *stored_voices()], profile.kept)
+    if not periods:
+        return {"drift": dg.MetadataValue.text("Not enough evidence: fewer than two periods of 900 dated words.")}
+    return {"drift": _picture("The voice over time", draw_drift(periods)), "drift_weights": dg.MetadataValue.md(_weights(periods))}
+
+
+def _weights(periods: Sequence[Period]) -> str:
+    rows = [f"| {one.name} | {one.passages} | {one.likeness:.2f} ({one.low:.2f} to {one.high:.2f}) | {one.weight:.2f} |" for one in periods]
+    return "\n".join(["| period | passages | likeness to the newest | weight |", "|---|---|---|---|", *rows])
+
+
+def _picture(title: str, png: bytes) -> dg.MetadataValue:
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -16,3 +16,13 @@ def author_is_recognised(context: dg.AssetCheckExecutionContext, platform: Platf
     passed, description = quality.author_is_recognised(author, rate, passages)
     metadata = {"recognised": rate, "passages": passages}
     return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.WARN, description=description, metadata=metadata)
+
+
+@dg.asset_check(asset=voice_profile, blocking=True)
+def instrument_knows_people_apart(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """The instrument's own gate: on human text it tells the author from strangers; else nothing it says of a twin counts."""
+    author = context.op_execution_context.partition_key
+    figures = latest(platform.registry(), author).figures
+    passed, description = quality.instrument_knows_people_apart(author, figures.get("auc"), figures.get("mistaken", 1.0))
+    metadata = {name: figures[name] for name in ("auc", "auc_300", "mistaken", "recognised") if name in figures}
+    return dg.AssetCheckResult(passed=passed, description=description, metadata=metadata)

@@ -1,15 +1,17 @@
 """What a profile looks like: the tables and the picture that stand beside it."""
 
 import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from twin_assets.voice.explain import readable
+from twin_assets.voice.features import count
 from twin_assets.voice.profile import VoiceProfile
-from twin_assets.voice.tokens import FUNCTION_WORDS
+from twin_assets.voice.tokens import mask
 
+TRAITS = 10
 _OWN, _OTHERS = "#c0392b", ("#2c7fb8", "#7f8c8d", "#8e6bbf", "#3a9d6b", "#b8860b")
 
 
@@ -22,20 +24,25 @@ class Trait:
     controls: float
 
 
-def traits(profile: VoiceProfile, count: int = 10) -> list[Trait]:
+def traits(profile: VoiceProfile, most: int = TRAITS) -> list[Trait]:
     """The most characteristic function words, marks and runs of them, whether overused or avoided; none repeats another."""
-    view = profile.views["words"]
-    difference = view.centroids[0] - view.centroids[1:].mean(axis=0)
-    rates = np.maximum(view.centroids * view.scale + view.mean, 0) * 3000  # every word begins three n-grams
-    chosen: dict[int, set[str]] = {}
-    for place in np.argsort(-np.abs(difference), kind="stable").tolist():
-        words = set(view.grams[place].split(" "))
-        readable = all(word in FUNCTION_WORDS or not re.search(r"\w", word) for word in words)
-        if readable and not any(words & others for others in chosen.values()):
-            chosen[place] = words
-        if len(chosen) == count:
+    direction = profile.directions["words"][:, profile.own].mean(axis=1) * profile.typical["words"]
+    column = profile.voices.index(profile.author)
+    others = [at for at in range(len(profile.voices)) if at != column]
+    rates = 1000 * profile.models.counts / np.maximum(profile.models.totals, 1)
+    places = profile.models.grams.places
+    chosen: dict[str, Trait] = {}
+    used: list[set[str]] = []
+    for place in np.argsort(-direction, kind="stable").tolist():
+        gram = profile.scales["words"].grams[place]
+        words = set(gram.split(" "))
+        if len(chosen) == most:
             break
-    return [Trait(view.grams[place], round(float(rates[0, place]), 2), round(float(rates[1:, place].mean()), 2)) for place in chosen]
+        if gram in places and readable(gram, profile.kept) and not any(words & others for others in used):
+            row = rates[places[gram]]
+            chosen[gram] = Trait(gram, round(float(row[column]), 2), round(float(row[others].mean()), 2))
+            used.append(words)
+    return list(chosen.values())
 
 
 def traits_table(profile: VoiceProfile) -> str:
@@ -52,7 +59,7 @@ def habits_table(profile: VoiceProfile) -> str:
 
 
 def draw(profile: VoiceProfile, passages: Mapping[str, Sequence[str]]) -> bytes:
-    """A PNG: on the left each passage by whom it resembles, on the right the author's habits beside the controls'.
+    """A PNG: on the left each passage by whom it speaks for, on the right the author's habits beside the controls'.
 
     Args:
         profile: The profile.
@@ -65,16 +72,21 @@ def draw(profile: VoiceProfile, passages: Mapping[str, Sequence[str]]) -> bytes:
     for number, (voice, texts) in enumerate(passages.items()):
         if not texts:
             continue
-        found = profile.similarities(texts)
+        found = profile.decisions([count([mask(text, profile.kept)])[0] for text in texts])
+        others = [column for column in range(len(profile.classes)) if column not in profile.own]
         own = voice == profile.author
         color = _OWN if own else _OTHERS[number % len(_OTHERS)]
         left.scatter(
-            found[:, 1:].max(axis=1), found[:, 0], s=14, color=color, alpha=0.8 if own else 0.4, label=voice, zorder=3 if own else 2
+            found[:, others].max(axis=1),
+            found[:, profile.own].max(axis=1),
+            s=14,
+            color=color,
+            alpha=0.8 if own else 0.4,
+            label=voice,
+            zorder=3 if own else 2,
         )
     left.axline((0, 0), slope=1, color="#999999", linewidth=1, linestyle="--")
-    left.set(
-        xlabel="similarity to the nearest control", ylabel=f"similarity to {profile.author}", title="Passages (above the line: the author)"
-    )
+    left.set(xlabel="speaks for the nearest control", ylabel=f"speaks for {profile.author}", title="Passages (above the line: the author)")
     left.legend(fontsize=8)
     own_habits, controls = profile.habits[profile.author], _control_habits(profile)
     places = np.arange(len(own_habits))
@@ -90,9 +102,5 @@ def draw(profile: VoiceProfile, passages: Mapping[str, Sequence[str]]) -> bytes:
 
 
 def _control_habits(profile: VoiceProfile) -> dict[str, float]:
-    controls = [profile.habits[voice] for voice in profile.voices[1:]]
+    controls = [profile.habits[voice] for voice in profile.voices[1:] if voice in profile.habits]
     return {name: float(np.mean([habits[name] for habits in controls])) for name in controls[0]}
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -1,15 +1,15 @@
 """Topic masking: what is left of a text when its subject is taken away and its manner stays.
 
 Function words, punctuation, capitals and endings are kept; every other word becomes a placeholder for its class, so that a
-voice is recognised by how something is said and never by what it is about.
+voice is recognised by how something is said and never by what it is about. The function words of English are listed here; those of
+another language are taken from what several authors write in it.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-
-PIECE_WORDS = 150
-_LONGEST_PIECE = 40 * PIECE_WORDS  # characters: scripts without spaces make "words" of any length
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 CLITICS = frozenset(("n't", "'s", "'m", "'d", "'re", "'ve", "'ll"))
 _ENGLISH = """
@@ -29,12 +29,16 @@ _ENGLISH = """
     yourselves
 """
 FUNCTION_WORDS = CLITICS | frozenset(_ENGLISH.split())
+"""Of English."""
+COMMON_WORDS = 250
+_ENGLISH_SHARE = 0.2
 
 _TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "–": "—", "…": "...", "*": " ", "#": " ", "_": " "})
 _UNNAMED = re.compile(r"https?://\S+|www\.\S+|(?<!\S)[^\s@]{1,64}@[^\s@]{1,255}|`[^`]*`")  # bounded: long runs cost linear time
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _CLITIC = re.compile(r"(.+?)(n't|'(?:s|m|d|re|ve|ll))", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+")
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+|\.\.\.|[^\w\s]")
 _ENDINGS = ("tion", "ment", "ness", "able", "ing", "est", "ful", "ous", "ity", "ed", "ly", "er", "al", "ic", "s")
 
@@ -48,21 +52,46 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def opening(text: str, words: int = PIECE_WORDS) -> str:
-    """The first ``words`` words of a text, plain: all that is ever looked at, so that long and short texts compare."""
-    return " ".join(plain(text).split()[:words])[:_LONGEST_PIECE]
-
-
-def pieces(texts: Sequence[str], words: int = PIECE_WORDS) -> list[str]:
-    """Cut an author's texts to passages of ``words`` words, in order; the short ones are joined, a short rest is left over."""
+def pieces(texts: Sequence[str], words: int = 150) -> list[str]:
+    """An author's texts as plain passages of ``words`` words, in order; the short ones are joined, a short rest is left over."""
     stream = [word for text in texts for word in plain(text).split()]
-    cut = [" ".join(stream[start : start + words]) for start in range(0, len(stream) - words + 1, words)]
-    return [piece[:_LONGEST_PIECE] for piece in cut]
+    return [" ".join(stream[start : start + words])[: 40 * words] for start in range(0, len(stream) - words + 1, words)]
 
 
-def mask(text: str) -> str:
-    """The text with every word that carries the subject replaced by a placeholder of its class."""
-    return _NUMBER.sub("0", _WORD.sub(lambda found: _masked(found[0]), text))
+def english(texts: Iterable[str]) -> bool:
+    """Whether texts are in English, by the share of its function words: about half of what people write, a twentieth elsewhere."""
+    words = Counter(word.lower() for text in texts for word in _WORD.findall(plain(text)))
+    return sum(number for word, number in words.items() if word in FUNCTION_WORDS) >= _ENGLISH_SHARE * words.total()
+
+
+def common_words(voices: Sequence[Sequence[str]], most: int = COMMON_WORDS) -> frozenset[str]:
+    """The function words of any language, near enough: those that are most frequent and that most of the voices use.
+
+    After the text distortion of Stamatatos (2018), which keeps the most frequent words and masks all others.
+
+    Args:
+        voices: The texts of each voice, all in one language.
+        most: How many words.
+    """
+    counted = [Counter(part.lower() for text in own for word in _WORD.findall(plain(text)) for part in parts(word)) for own in voices]
+    shared = Counter(word for own in counted for word in own)
+    weight = {
+        word: sum(own[word] / max(own.total(), 1) for own in counted)
+        for word, users in shared.items()
+        if users > len(voices) / 2 and word not in ("", *CLITICS)
+    }
+    return CLITICS | frozenset(sorted(weight, key=lambda word: (-weight[word], word))[:most])
+
+
+def sentences(line: str) -> list[str]:
+    """The sentences of a plain text; together they are all of it."""
+    cuts = [0, *(found.end() for found in _SENTENCE_END.finditer(line)), len(line)]
+    return [stripped for start, end in pairwise(cuts) if (stripped := line[start:end].strip())]
+
+
+def mask(text: str, kept: frozenset[str] = FUNCTION_WORDS) -> str:
+    """The text with every word that carries the subject, which is any that is not kept, replaced by a placeholder of its class."""
+    return _NUMBER.sub("0", _WORD.sub(lambda found: _masked(found[0], kept), text))
 
 
 def tokens(masked: str) -> Iterator[str]:
@@ -80,9 +109,9 @@ def parts(word: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (word, "")
 
 
-def _masked(word: str) -> str:
+def _masked(word: str, kept: frozenset[str]) -> str:
     stem, clitic = parts(word)
-    if stem.lower() in FUNCTION_WORDS:
+    if stem.lower() in kept:
         return word
     return _placeholder(stem) + clitic
 

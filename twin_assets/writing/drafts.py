@@ -13,12 +13,13 @@ from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Deployment, Registry
+from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.profile import KIND as VOICE_PROFILE
 from twin_assets.voice.profile import VoiceProfile
-from twin_assets.voice.score import score
 from twin_assets.writing.generate import Completion, Generator
 from twin_assets.writing.prompts import Brief, excerpt, messages
 from twin_assets.writing.request import Citation, Draft, DraftRequest, Voice
+from twin_assets.writing.voice import judge
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,10 @@ class UnknownAuthorError(TwinError):
 
 class NothingDeployedError(TwinError):
     """The author has no deployed twin yet."""
+
+
+class NotMeasurableError(TwinError):
+    """The voice of a text cannot be measured."""
 
 
 class Writer:
@@ -115,23 +120,45 @@ class Writer:
         return own[: self.settings.context_passages], [_citation(passage) for passage in passages if isinstance(passage, ExternalPassage)]
 
     def _draft(self, author: str, deployment: Deployment, completion: Completion, citations: Sequence[Citation]) -> Draft:
-        profile = self._profile(author)
+        voice = self._judged(author, completion.text)
         return Draft(
             author=author,
             text=completion.text,
             citations=[citation for citation in citations if citation.quote],
-            voice=Voice.model_validate(score(profile, completion.text)) if profile else None,
+            voice=voice if isinstance(voice, Voice) else None,
+            voice_missing=None if isinstance(voice, Voice) else voice,
             model_version=deployment.model_version,
             tokens=completion.tokens,
             seconds=round(completion.seconds, 3),
         )
+
+    def voice(self, author: str, text: str) -> Voice:
+        """How much a text sounds like an author.
+
+        Raises:
+            UnknownAuthorError: When nobody of this name is registered.
+            NotMeasurableError: When the author has no profile yet, or the text says too little.
+        """
+        if author not in (known := self.registry.authors()):
+            raise UnknownAuthorError(f"No author {author!r}. Known: {', '.join(known) or 'none'}.")
+        judged = self._judged(author, text)
+        if isinstance(judged, str):
+            raise NotMeasurableError(judged)
+        return judged
+
+    def _judged(self, author: str, text: str) -> Voice | str:
+        profile = self._profile(author)
+        if profile is None:
+            return f"{author} has no voice profile yet. Run: twin run {author} --to voice_profile"
+        judged = judge(profile, text)
+        return judged.reason if isinstance(judged, NotEnough) else judged
 
     def _profile(self, author: str) -> VoiceProfile | None:
         artifact = self.registry.latest_artifact(author, VOICE_PROFILE)
         if artifact is None:
             return None
         if artifact.version not in self._profiles:
-            self._profiles[artifact.version] = VoiceProfile.from_json(self.artifacts.read_bytes(artifact.uri).decode())
+            self._profiles[artifact.version] = VoiceProfile.from_bytes(self.artifacts.read_bytes(artifact.uri))
         return self._profiles[artifact.version]
 
 

@@ -64,18 +64,42 @@ class Citation(BaseModel):
     quote: str = Field(description="Exactly what the model was shown.")
 
 
-class Voice(BaseModel):
-    """How much a text sounds like the author."""
+class Pull(BaseModel):
+    """A feature that pulls a text away from the author."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    score: float = Field(ge=0, le=1, description="Probability that the author wrote it rather than one of the control voices.")
+    feature: str = Field(description="A function word, a mark or a short run of them, in words.")
+    text: float = Field(description="How often it is in the text, per 1,000 words and marks.")
+    author: float = Field(description="How often the author has it.")
+    weight: float = Field(description="Share of all that pulls away.")
+    sentence: str = Field(description="The same as a sentence.")
+
+
+class OddSentence(BaseModel):
+    """A sentence that sounds unlike the author."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    sentence: str
+    weight: float = Field(description="By how much the log-odds of the author rise without it.")
+
+
+class Voice(BaseModel):
+    """How much a text sounds like the author, and what in it does not."""
+
+    score: float = Field(ge=0, le=1, description="Probability that the author wrote it rather than somebody else, at equal odds.")
+    low: float = Field(ge=0, le=1, description="Lower end of its 95 % interval; 0 to 1 where the text is too short to tell.")
+    high: float = Field(ge=0, le=1, description="Upper end.")
     attributed_to: str = Field(description="The voice that it resembles most.")
     own: bool = Field(description="Whether that is the author.")
     typicality: float = Field(description="Share of the author's own passages that sound less like the author; 0.5 is the median.")
-    words: int = Field(description="How many words were looked at; below 40 the score is a guess.")
-    similarities: dict[str, float] = Field(description="Cosine similarity to every voice.")
+    inside: bool = Field(description="Whether it lies within the band of the author's own writing.")
+    words: int = Field(description="How many words were looked at, at most 3,000.")
+    nearest: dict[str, float] = Field(description="The voices that it speaks for most.")
     habits: dict[str, float] = Field(description="Surface habits of the text.")
+    pulls: list[Pull] = Field(description="What pulls it away from the author, the strongest first.")
+    odd_sentences: list[OddSentence] = Field(description="The sentences that are least like the author.")
 
 
 class Draft(BaseModel):
@@ -84,7 +108,8 @@ class Draft(BaseModel):
     author: str
     text: str
     citations: list[Citation]
-    voice: Voice | None = Field(description="Empty when the author has no voice profile.")
+    voice: Voice | None = Field(description="Empty when the voice could not be measured.")
+    voice_missing: str | None = Field(default=None, description="Why not: no profile, or not enough evidence, with what is needed.")
     model_version: str = Field(description="The deployed version that wrote it.")
     tokens: int = Field(description="Tokens generated.")
     seconds: float = Field(description="Time that the model took, waiting included.")

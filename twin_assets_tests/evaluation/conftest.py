@@ -4,9 +4,9 @@ import pytest
 
 from twin_assets.evaluation.content import Content
 from twin_assets.evaluation.rungs import Ladder, Rung, RungName, Task
-from twin_assets.evaluation.slop import pooled_slop_rate
-from twin_assets.evaluation.verbatim import NO_RUN, Run
+from twin_assets.voice.memorisation import NO_RUN, Run
 from twin_assets.voice.score import VoiceScore
+from twin_assets.voice.slop import pooled_slop_rate
 
 HOSTILE = "</div><script>alert('x')</script> ``` <img src=x onerror=alert(1)> | \u202e # [a](javascript:alert(1))"
 _PROSE = "I burned the bread again. The oven runs hot, and I knew that: twice is a habit.\n\n"

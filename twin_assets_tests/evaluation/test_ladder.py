@@ -15,7 +15,6 @@ from twin_assets.cleaning.documents import Split
 from twin_assets.evaluation import assets, checks, ladder
 from twin_assets.evaluation.ladder import brief_of, climb, contestants, few_shot, make_tasks, seed_of
 from twin_assets.evaluation.rungs import Yardsticks
-from twin_assets.evaluation.verbatim import VerbatimIndex
 from twin_assets.features.embedding import sync_embeddings
 from twin_assets.features.retrieval import Retriever
 from twin_assets.features.search import Filters
@@ -30,6 +29,7 @@ from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
 from twin_assets.training.dataset import Dataset, build_dataset, write_dataset
+from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import KIND, VoiceProfile, build_profile
 from twin_assets.writing import model_server
 from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F401  # fixtures

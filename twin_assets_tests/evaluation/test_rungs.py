@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin_assets.evaluation.rungs import Task, Yardsticks, evenly, measure, wilson
-from twin_assets.evaluation.verbatim import VerbatimIndex
+from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import build_profile
 from twin_assets_tests.evaluation.conftest import make_ladder
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_assets.evaluation.slop import pooled_slop_rate, slop_rate, terms
+from twin_assets.voice.slop import pooled_slop_rate, slop_rate, terms
 
 _PLAIN = st.lists(st.sampled_from(["bread", "rises", "I", "don't", "know,", "why.", "Tuesday"]), min_size=1, max_size=80).map(" ".join)
 

@@ -1,13 +1,20 @@
-"""Verbatim runs: how many consecutive words of a generated text stand, in that order, in the texts it was trained on."""
+"""Memorisation: what of a generated text stands, word for word and in that order, in the texts it was trained on.
 
+Models trained on a style are known to recite its content (arXiv 2409.04574). Two measures: the longest run of words, and the share of
+8-grams that are the training texts' own. Authors repeat themselves as well, so both are held against the author's own new writing.
+"""
+
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from twin_assets.evaluation.words import spans, words
+from twin_assets.voice.words import spans, words
 
 SHORTEST = 4
+GRAM = 8
+_QUOTED = re.compile(r"^>.*$|[\"“„«][^\"“”„«»\n]{1,2000}[\"”»]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +53,35 @@ class VerbatimIndex:
 
     def runs(self, text: str) -> list[Run]:
         """Every shared run that no longer one contains, the longest first."""
-        located = list(spans(text))
-        tokens = np.array([self._vocabulary.get(word, -1) for word, _, _ in located], dtype=np.int64)
-        found: list[Run] = []
+        written = list(spans(text))
+        found = [
+            Run(length, text[written[start][1] : written[start + length - 1][2]], int(np.searchsorted(self._starts, place, "right")) - 1)
+            for start, length, place in self.located(text)
+        ]
+        return sorted(found, key=lambda run: -run.words)
+
+    def located(self, text: str) -> list[tuple[int, int, int]]:
+        """The same runs in the order of the text: first word, number of words, and where in the corpus."""
+        tokens = np.array([self._vocabulary.get(word, -1) for word in words(text)], dtype=np.int64)
+        found: list[tuple[int, int, int]] = []
         reached = 0
         for start, (first, last) in enumerate(self._candidates(tokens)):
             # Only a match that ends later than every one before it is a run of its own; the others are tails of it.
             length, place = self._match(tokens[start:], self._order[first:last], max(self._shortest, reached - start + 1))
             if length:
                 reached = start + length
-                quote = text[located[start][1] : located[reached - 1][2]]
-                found.append(Run(length, quote, int(np.searchsorted(self._starts, place, "right")) - 1))
-        return sorted(found, key=lambda run: -run.words)
+                found.append((start, length, place))
+        return found
 
     def longest(self, text: str) -> Run:
         """The longest shared run, or a run of 0 words."""
         return next(iter(self.runs(text)), NO_RUN)
+
+    def overlap(self, text: str, gram: int = GRAM) -> float:
+        """Share of the text's n-grams of ``gram`` words that stand in the corpus; 0 for a text that has none."""
+        covered = {start for run in self.located(text) for start in range(run[0], run[0] + run[1] - gram + 1)}
+        possible = len(words(text)) - gram + 1
+        return len(covered) / possible if possible > 0 else 0.0
 
     def contains(self, quote: str) -> bool:
         """Whether all the words of a quote stand in the corpus, in that order."""
@@ -96,6 +116,11 @@ class VerbatimIndex:
             alive = alive[self._corpus[alive + length] == tokens[length]]
             length += 1
         return best, place
+
+
+def outside_quotes(text: str) -> str:
+    """The text without what it cites: lines that begin with ``>`` and what stands in quotation marks."""
+    return _QUOTED.sub(" \u2026 ", text)
 
 
 def longest_verbatim_run(text: str, corpus_texts: Sequence[str]) -> Run:

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_assets.evaluation.verbatim import SHORTEST, VerbatimIndex, longest_memorised_run, longest_verbatim_run
-from twin_assets.evaluation.words import words
+from twin_assets.voice.memorisation import SHORTEST, VerbatimIndex, longest_memorised_run, longest_verbatim_run
+from twin_assets.voice.words import words
 
 _TEXT = st.lists(st.sampled_from(["a", "b", "c", "d", "it's"]), max_size=25).map(" ".join)
 _CORPUS = st.lists(_TEXT, max_size=4)

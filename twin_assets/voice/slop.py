@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from twin_assets.evaluation.words import words
+from twin_assets.voice.words import words
 
 TERMS = Path(__file__).with_name("slop_words.txt")
 
@@ -20,31 +20,38 @@ class SlopRate:
     hits: dict[str, int]
 
 
-def slop_rate(text: str) -> SlopRate:
+def slop_rate(text: str, more: Path | None = None) -> SlopRate:
     """The slop rate of one text. Overlapping terms count once, the longest first."""
-    return pooled_slop_rate([text])
+    return pooled_slop_rate([text], more)
 
 
-def pooled_slop_rate(texts: Iterable[str]) -> SlopRate:
-    """The slop rate of several texts taken together: all hits over all words."""
+def pooled_slop_rate(texts: Iterable[str], more: Path | None = None) -> SlopRate:
+    """The slop rate of several texts taken together: all hits over all words.
+
+    Args:
+        texts: The texts.
+        more: A list of further terms, in the form of the project's own.
+    """
     hits: Counter[str] = Counter()
     total = 0
+    pattern = _pattern(more)
     for text in texts:
         tokens = words(text)
         total += len(tokens)
-        hits.update(_pattern().findall(" ".join(tokens)))
+        hits.update(pattern.findall(" ".join(tokens)))
     return SlopRate(1000 * hits.total() / total if total else 0.0, dict(hits.most_common()))
 
 
-def terms() -> list[str]:
-    """The curated list: one term a line, ``#`` starts a comment, a trailing ``*`` stands for any ending of the word."""
-    lines = (line.partition("#")[0].strip() for line in TERMS.read_text("utf-8").splitlines())
+def terms(path: Path = TERMS) -> list[str]:
+    """A list of terms: one a line, ``#`` starts a comment, a trailing ``*`` stands for any ending of the word."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
     return [line for line in lines if line]
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
-    normalised = [" ".join(words(term)) + ("*" if term.endswith("*") else "") for term in terms()]
+def _pattern(more: Path | None) -> re.Pattern[str]:
+    listed = [*terms(), *(terms(more) if more else ())]
+    normalised = [plain + ("*" if term.endswith("*") else "") for term in listed if (plain := " ".join(words(term)))]
     longest_first = sorted(normalised, key=lambda term: (-term.count(" "), -len(term), term))
     alternatives = "|".join(re.escape(term).replace(r"\*", r"[^\s]*") for term in longest_first)
     return re.compile(rf"(?<!\S)(?:{alternatives})(?!\S)")

@@ -1,0 +1,45 @@
+"""When a text says too little for a number to mean anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twin_assets.voice.features import Passage
+from twin_assets.voice.held_out import known_share
+from twin_assets.voice.profile import VoiceProfile
+
+MIN_WORDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NotEnough:
+    """Why a text cannot be judged.
+
+    Attributes:
+        reason: What is missing, for a person, with the amount that is needed.
+        words: How many words there are.
+        needed: How many are needed; 0 where it is not words that are missing.
+    """
+
+    reason: str
+    words: int
+    needed: int = 0
+
+
+def lacking(profile: VoiceProfile, words: int, passages: Sequence[Passage]) -> NotEnough | None:
+    """What a text lacks to be judged, or None.
+
+    Args:
+        profile: The author's voice.
+        words: Words of the text.
+        passages: Its n-grams.
+    """
+    if words < MIN_WORDS:
+        return NotEnough(f"Not enough evidence: {words} words, at least {MIN_WORDS} are needed to hear a voice.", words, MIN_WORDS)
+    share = known_share(passages, profile.kept)
+    if share < profile.known_share:
+        return NotEnough(
+            f"Not enough evidence: {share:.0%} of the words are small words such as {profile.author} writes, at least "
+            f"{profile.known_share:.0%} are needed. The text is in another language or script, or is no running prose.",
+            words,
+        )
+    return None
