@@ -78,8 +78,8 @@ def _drift(documents: Sequence[Document], profile: VoiceProfile, controls: dict[
     from twin_assets.voice.voices import voice
 
     dated = [(document.published_at, document.text_for_voice) for document in documents if document.published_at]
-    others = [voice(name, texts, kept=profile.kept) for name, texts in controls.items()]
-    periods = drift(dated, [*others, *stored_voices()], profile.kept)
+    others = [*(voice(name, texts, kept=profile.kept) for name, texts in controls.items()), *stored_voices()]
+    periods = drift(dated, [one for one in others if one.name in profile.voices[1:]], profile.kept)
     if not periods:
         return {"drift": dg.MetadataValue.text("Not enough evidence: fewer than two periods of 900 dated words.")}
     return {"drift": _picture("The voice over time", draw_drift(periods)), "drift_weights": dg.MetadataValue.md(_weights(periods))}

@@ -7,11 +7,13 @@ from is in docs/voice.md, with the command that makes them.
 
 import io
 import json
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -49,7 +51,7 @@ def stored_voices(path: Path = NUMBERS) -> tuple[Voice, ...]:
             units = _units(
                 about["grams"], {view: [stored[f"{view}_{part}"] for part in ("starts", "grams", "counts", "totals")] for view in VIEWS}
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise TwinError(f"{path} does not hold control voices ({error}). Make it again (docs/voice.md).") from error
     found, start = [], 0
     for one in about["voices"]:

@@ -3,10 +3,12 @@
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -132,7 +134,7 @@ class VoiceProfile:
                     f"The voice profile has format {about['format']}, this version reads {FORMAT}. Materialize voice/voice_profile again."
                 )
             return _read(about, arrays)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
             raise VoiceError(f"This is not a voice profile ({error}). Materialize voice/voice_profile again.") from error
 
 
@@ -155,7 +157,9 @@ def build_profile(author: str, texts: Sequence[str], controls: Mapping[str, Sequ
     alike = {name: controls[name] for name in sorted(controls) if name != author and english(controls[name]) == in_english}
     kept = FUNCTION_WORDS if in_english else common_words([texts, *alike.values()])
     own = _own(author, texts, kept)
-    others = [voice(name, written, kept=kept) for name, written in alike.items()] + [one for one in stored if in_english]
+    others = [voice(name, written, kept=kept) for name, written in alike.items()] + [
+        one for one in stored if in_english and one.name != author
+    ]
     others = [one for one in others if len(one.passages) >= MIN_CONTROL_PASSAGES]
     if not others:
         raise VoiceError(_no_control(author, in_english))

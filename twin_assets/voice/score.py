@@ -197,8 +197,8 @@ def _interval(reading: Reading) -> tuple[float, float]:
     if not len(found):
         return 0.0, 1.0
     # a text with sentences twice in it is burstier than any that somebody wrote: only the spread is taken from these
-    low, high = np.quantile(found - found.mean(), (0.025, 0.975)) + reading.log_odds
-    return float(probability(low)), float(probability(high))
+    low, high = np.quantile(found - found.mean(), (0.025, 0.975))
+    return float(probability(reading.log_odds + min(low, 0.0))), float(probability(reading.log_odds + max(high, 0.0)))
 
 
 def _sentences(line: str) -> list[str]:
