@@ -1,6 +1,7 @@
 """Invented voices: the same subjects, told with different habits."""
 
 import random
+import re
 from collections.abc import Mapping
 
 SUBJECTS = ("server", "kettle", "garden", "parser", "invoice", "violin", "harbour", "ledger", "bicycle", "compiler")
@@ -28,11 +29,30 @@ HABITS: Mapping[str, Habits] = {
     ),
 }
 
+_SUBJECT = re.compile(rf"\b({'|'.join(SUBJECTS)})")
+_CYRILLIC = str.maketrans("abcdefghijklmnopqrstuvwxyz", "абцдефгхийклмнопярстувщжыз")
+_HAN = str.maketrans("abcdefghijklmnopqrstuvwxyz.,!?", "字文語書人心手水火木金土日月山川田中大小上下左右天地。，！？")
+
 
 def texts(voice: str, count: int, seed: int, words: int = 90) -> list[str]:
     """Short documents in one of the voices."""
     chance = random.Random(f"{voice}-{seed}")
     return [_text(HABITS[voice], chance, words) for _ in range(count)]
+
+
+def renamed(documents: list[str]) -> list[str]:
+    """The same manner on subjects of other names: no long sentence stays what it was."""
+    return [_SUBJECT.sub(r"stro\1", document) for document in documents]
+
+
+def foreign(documents: list[str]) -> list[str]:
+    """The same in an invented language with letters of its own, in which no word is English."""
+    return [document.lower().translate(_CYRILLIC) for document in documents]
+
+
+def without_spaces(documents: list[str]) -> list[str]:
+    """The same as a script that writes no spaces."""
+    return [document.lower().translate(_HAN).replace(" ", "") for document in documents]
 
 
 def _text(habits: Habits, chance: random.Random, words: int) -> str:

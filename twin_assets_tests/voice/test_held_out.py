@@ -1,0 +1,47 @@
+import pytest
+
+from twin_assets.voice.features import units
+from twin_assets.voice.held_out import HeldOut, known_share, measure_held_out
+from twin_assets.voice.tokens import FUNCTION_WORDS
+from twin_assets.voice.voices import Voice, voice
+from twin_assets_tests.voice.voices import foreign, renamed, texts
+
+
+def _measured(own: list[str], *others: Voice) -> HeldOut:
+    return measure_held_out("wry", [voice("wry", own), *others])
+
+
+def test_texts_of_four_lengths_are_judged_and_of_a_short_author_only_the_shorter_ones() -> None:
+    others = [voice(name, texts(name, 12, 1)) for name in ("manual", "coach")]
+    enough, little = _measured(texts("wry", 20, 1), *others), _measured(texts("wry", 8, 1), *others)
+    assert [one.words for one in enough.calibrations] == [50, 100, 150, 300]
+    assert [one.words for one in little.calibrations] == [50, 100, 150]
+    assert "auc_300" in enough.figures
+    assert "auc_300" not in little.figures
+
+
+def test_with_a_single_control_the_stretches_of_both_are_left_out() -> None:
+    found = _measured(texts("wry", 20, 1), voice("manual", texts("manual", 12, 1)))
+    assert found.figures == {"recognised": 1, "mistaken": 0, "auc": 1, "auc_300": 1}
+
+
+def test_a_person_whom_the_instrument_has_not_met_and_who_writes_like_the_author_cannot_be_told_from_the_author() -> None:
+    strange = [voice(name, texts(name, 12, 1)) for name in ("manual", "coach")]
+    double = voice("double", renamed(texts("wry", 12, 2)))
+    found = _measured(texts("wry", 20, 1), double, *strange)
+    assert found.figures["auc"] == pytest.approx((0.5 + 1 + 1) / 3, abs=0.08)
+    assert found.figures["mistaken"] >= 1 / 3
+
+
+def test_a_text_is_prose_in_the_language_by_the_share_of_its_small_words() -> None:
+    english = units(texts("wry", 1, 1, words=120)[0])
+    assert 0.5 < known_share(english, FUNCTION_WORDS) < 1
+    assert known_share(units(foreign(texts("wry", 1, 1, words=120))[0]), FUNCTION_WORDS) == 0
+    assert known_share(units("so be it 0 , ! " * 20), FUNCTION_WORDS) == 1
+    assert known_share(units("12 , ! " * 20), FUNCTION_WORDS) == 0
+
+
+def test_half_of_what_the_author_has_at_the_least_is_asked_of_a_text() -> None:
+    own = voice("wry", texts("wry", 20, 1))
+    found = _measured(texts("wry", 20, 1), voice("manual", texts("manual", 12, 1)))
+    assert found.known_share == pytest.approx(min(known_share([passage], FUNCTION_WORDS) for passage in own.passages) / 2, abs=1e-4)
