@@ -87,8 +87,11 @@ def _pulls(reading: Reading) -> tuple[Pull, ...]:
         words = set(gram.split(" "))
         if pull[place] >= 0 or len(chosen) == FEATURES:
             break
+        here, there = whole["words"].grams[gram] * per, usual.get(gram, 0) * per_own
+        if (here - there) * direction[place] >= 0 or round(here, 1) == round(there, 1):
+            continue  # as often as the author has it: only beside the rest of the text does it seem to pull
         if readable(gram, profile.kept) and not any(words & others for others in used):
-            chosen.append(Pull(in_words(gram), whole["words"].grams[gram] * per, usual.get(gram, 0) * per_own, float(-pull[place] / away)))
+            chosen.append(Pull(in_words(gram), here, there, float(-pull[place] / away)))
             used.append(words)
     return tuple(chosen)
 

@@ -85,7 +85,7 @@ def draw_surfaces(shown: Mapping[str, Surface], colours: Sequence[str]) -> bytes
     _bars(axes[4], "Sentences that open with ..., %", opened, colours)
     rest = {name: {"emoji per 1,000 words": one.emoji, "list items, % of lines": 100 * one.list_share} for name, one in shown.items()}
     _bars(axes[5], "Emoji and lists", rest, colours)
-    axes[0].legend(frameon=False, fontsize=8)
+    axes[2].legend(frameon=False, fontsize=8)  # bars are there also for those who wrote nothing
     written = BytesIO()
     figure.savefig(written, format="png", metadata={"Software": None})
     return written.getvalue()

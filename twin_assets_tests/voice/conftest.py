@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from twin_assets.voice.controls import stored_voices
 from twin_assets.voice.profile import VoiceProfile, build_profile
 from twin_assets_tests.voice.voices import texts
 
@@ -13,6 +14,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def profile() -> VoiceProfile:
     """The wry voice among two others."""
     return build_profile("wry", texts("wry", 20, 1), CONTROLS)
+
+
+@pytest.fixture(scope="session")
+def among_writers() -> VoiceProfile:
+    """The wry voice among two others and real writers."""
+    return build_profile("wry", texts("wry", 20, 1), CONTROLS, stored_voices()[:12])
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_assets.voice.memorisation import SHORTEST, VerbatimIndex, longest_memorised_run, longest_verbatim_run
+from twin_assets.voice.memorisation import SHORTEST, VerbatimIndex, longest_memorised_run, longest_verbatim_run, outside_quotes
 from twin_assets.voice.words import words
 
 _TEXT = st.lists(st.sampled_from(["a", "b", "c", "d", "it's"]), max_size=25).map(" ".join)
@@ -64,3 +65,38 @@ def test_copies_are_found_whole_among_half_a_million_words():
     corpus = [" ".join(f"w{(i * i + j) % 5000}" for j in range(1000)) for i in range(500)]
     index = VerbatimIndex(corpus)
     assert all(index.longest(text).words == 1000 for text in corpus[:20])
+
+
+@given(_TEXT, _CORPUS)
+def test_the_overlap_is_the_share_of_n_grams_that_stand_in_the_corpus(text: str, corpus: list[str]):
+    tokens, padded = words(text), [f" {' '.join(words(source))} " for source in corpus]
+    grams = [" ".join(tokens[start : start + 5]) for start in range(len(tokens) - 4)]
+    there = [any(f" {gram} " in source for source in padded) for gram in grams]
+    assert VerbatimIndex(corpus).overlap(text, 5) == (sum(there) / len(there) if there else 0)
+
+
+def test_the_overlap_of_what_is_new_and_what_is_copied():
+    corpus = ["it was the best of times it was the worst of times and my oven smoked all night long"]
+    index = VerbatimIndex(corpus)
+    assert index.overlap(corpus[0].upper()) == 1
+    assert index.overlap("My oven hums. It was the best of times; it was the worst of all ovens, and that is that.") == 4 / 13
+    assert index.overlap("the best of times it was the") == index.overlap("") == 0  # fewer than eight words
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('He said "it was the best of times" and left.', "He said  …  and left."),
+        ("He said “it was the best” and «la vie».", "He said  …  and  … ."),
+        ("Mine.\n> theirs, all of it\nMine again.", "Mine.\n … \nMine again."),
+        ("Five > four, don't you think?", "Five > four, don't you think?"),
+        ('A 5" pipe\nand no more', 'A 5" pipe\nand no more'),
+    ],
+)
+def test_what_is_cited_is_left_out(text: str, left: str):
+    assert outside_quotes(text) == left
+
+
+@given(st.text())
+def test_any_text_has_an_outside(text: str):
+    assert len(outside_quotes(text)) <= len(text) + 2 * text.count(">")

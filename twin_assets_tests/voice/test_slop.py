@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +37,15 @@ def test_the_list_is_sound():
     assert sum(" " not in term for term in listed) >= 140
     assert sum(" " in term for term in listed) >= 80
     assert all(slop_rate(term.replace("*", "ing")).hits for term in listed)
+
+
+def test_a_list_of_ones_own_is_used_beside_the_projects(slop_terms: Path):
+    text = "Stroopwafels rise, as the oven foretold: a rich tapestry."
+    assert slop_rate(text).hits == {"rich tapestry": 1}
+    assert slop_rate(text, slop_terms).hits == {"stroopwafels": 1, "as the oven foretold": 1, "rich tapestry": 1}
+    assert pooled_slop_rate([text, text], slop_terms).per_1000 == slop_rate(text, slop_terms).per_1000
+    assert terms(slop_terms) == ["stroopwafel*", "as the oven foretold"]
+    assert slop_rate(text).hits == {"rich tapestry": 1}
 
 
 @given(_PLAIN, st.integers(0, 5))

@@ -40,6 +40,12 @@ def texts(voice: str, count: int, seed: int, words: int = 90) -> list[str]:
     return [_text(HABITS[voice], chance, words) for _ in range(count)]
 
 
+def mixed(seed: int, words: int) -> str:
+    """A text whose sentences are now in the wry voice, now in the manual's."""
+    chance = random.Random(f"mixed-{seed}")
+    return _text((*HABITS["wry"], *HABITS["manual"]), chance, words)
+
+
 def renamed(documents: list[str]) -> list[str]:
     """The same manner on subjects of other names: no long sentence stays what it was."""
     return [_SUBJECT.sub(r"stro\1", document) for document in documents]
