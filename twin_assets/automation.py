@@ -4,8 +4,7 @@ import dagster as dg
 
 from twin_assets.reconcile import behind, busy, held, known_authors
 from twin_assets.resources import PlatformResource
-from twin_assets.serving.gate import refusals
-from twin_assets.store.registry import Registry
+from twin_assets.serving.gate import held_back
 
 DEPLOYMENT = dg.AssetKey(["serving", "tgi_deployment"])
 
@@ -49,7 +48,7 @@ def reconcile(context: dg.SensorEvaluationContext, platform: PlatformResource) -
         if busy(context.instance, author):
             continue
         late = [asset for asset in behind(context.instance, graph, author) if not held(context.instance, graph, asset.key)]
-        if any(asset.key == DEPLOYMENT for asset in late) and _may_not_serve(author, platform.registry()):
+        if any(asset.key == DEPLOYMENT for asset in late) and held_back(author, platform.registry()):
             late = [asset for asset in late if asset.key != DEPLOYMENT]
         # What one dbt build makes together is requested together.
         made = {frozenset(graph.get(asset.key).assets_def.keys): asset for asset in late}
@@ -60,11 +59,6 @@ def reconcile(context: dg.SensorEvaluationContext, platform: PlatformResource) -
             for keys, asset in made.items()
         ]
     return dg.SensorResult(run_requests=requests)
-
-
-def _may_not_serve(author: str, registry: Registry) -> bool:
-    report = registry.latest_artifact(author, "eval_report")
-    return bool(refusals(registry.latest_model(author), report.figures if report else {}))
 
 
 def automation_sensors() -> list[dg.AutomationConditionSensorDefinition]:

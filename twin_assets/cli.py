@@ -379,6 +379,76 @@ def search(
 
 
 @app.command()
+def voice(
+    name: Author,
+    file: Annotated[Path | None, typer.Argument(help="A text file; standard input when left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how much a text sounds like the author, how sure that is, and what in it does not."""
+    from twin_assets.writing.drafts import Writer
+
+    settings = get_settings()
+    registry = _registry(settings)
+    text = _content(file).decode(errors="replace") if file else sys.stdin.read()
+    judged = Writer(registry.database, registry, _artifacts(settings), settings).voice(name, text)
+    if as_json:
+        typer.echo(judged.model_dump_json(indent=1))
+    else:
+        _print_voice(name, judged)
+
+
+@app.command()
+def gate(
+    name: Author,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a threshold; several times.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show or change what the author's models must show before they serve, and who let which of them."""
+    registry = _registry(get_settings())
+    registry.require_author(name)
+    thresholds = registry.change_thresholds(name, dict(_threshold(one) for one in change)) if change else registry.thresholds(name)
+    if as_json:
+        typer.echo(thresholds.model_dump_json(indent=1))
+        return
+    table = Table("threshold", "value", "meaning", box=None, header_style="bold")
+    for field, about in type(thresholds).model_fields.items():
+        table.add_row(field, str(getattr(thresholds, field)), about.description)
+    console.print(table)
+    for step in registry.transitions(name):
+        when = f"{step.created_at:%Y-%m-%d %H:%M} UTC"
+        console.print(
+            f"[dim]{when}[/dim] {step.model_version}: {step.before or 'new'} -> {step.after}, {escape(step.actor)}. {escape(step.reason)}"
+        )
+
+
+def _threshold(change: str) -> tuple[str, Any]:
+    name, _, value = change.partition("=")
+    return name.strip(), value.strip() or None
+
+
+@app.command()
+def approve(
+    name: Author,
+    refuse: Annotated[bool, typer.Option("--reject", help="Keep the model from serving instead.")] = False,
+    version: Annotated[str | None, typer.Option(help="The model that is meant; refused when another one is newer.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; it is noted.")] = "",
+    deploy: Annotated[bool, typer.Option(help="Deploy it at once.")] = True,
+) -> None:
+    """Let the newest model serve where the policy is manual, or keep it from serving."""
+    import getpass
+
+    from twin_assets.serving import gate as of_models
+
+    registry = _registry(get_settings())
+    registry.require_author(name)
+    decide = of_models.reject if refuse else of_models.approve
+    model = decide(name, getpass.getuser(), registry, version=version, reason=reason)
+    console.print(f"Model {model.version} is {'rejected' if refuse else 'accepted'}.")
+    if deploy and not refuse:
+        _run(name, "tgi_deployment", get_settings())
+
+
+@app.command()
 def forget(
     name: Author,
     document: Annotated[str | None, typer.Option(metavar="ID", help="Forget one document only.")] = None,
@@ -529,6 +599,12 @@ def _registry(settings: Settings, as_ingest: bool = False) -> Any:
     return Registry(open_database(settings, Role.INGEST if as_ingest else Role.DOWNSTREAM))
 
 
+def _artifacts(settings: Settings) -> Any:
+    from twin_assets.store.artifacts import ArtifactStore
+
+    return ArtifactStore(settings.artifacts_url)
+
+
 def _draft(settings: Settings, **request: Any) -> Any:
     from twin_assets.store.artifacts import ArtifactStore
     from twin_assets.store.database import open_database
@@ -617,10 +693,28 @@ def _print_summary(author: str, metadata: dict[str, dict[str, Any]], registry: A
 def _print_draft(draft: Any) -> None:
     console.print(Panel(escape(draft.text), title=f"a draft by the twin of {draft.author}", subtitle=f"model {draft.model_version}"))
     if draft.voice:
-        console.print(f"voice score {draft.voice.score:.2f}: sounds most like {escape(draft.voice.attributed_to)}")
+        console.print(_voice_line(draft.voice))
+    elif draft.voice_missing:
+        console.print(escape(draft.voice_missing))
     for number, citation in enumerate(draft.citations, 1):
         day = citation.published_at.date().isoformat() if citation.published_at else ""
         console.print(f"[dim]{number}. drew on {escape(citation.title or citation.url or 'an untitled piece')} {day}[/dim]")
+
+
+def _voice_line(voice: Any) -> str:
+    return f"voice score {voice.score:.2f} ({voice.low:.2f} to {voice.high:.2f}): sounds most like {escape(voice.attributed_to)}"
+
+
+def _print_voice(author: str, voice: Any) -> None:
+    console.print(_voice_line(voice))
+    console.print(f"{voice.typicality:.0%} of {author}'s own passages sound less like {author}; {voice.words} words were looked at.")
+    if voice.pulls:
+        table = Table("what pulls it away", "here", author, title="per 1,000 words and marks", title_justify="left", box=None)
+        for pull in voice.pulls:
+            table.add_row(escape(pull.feature), f"{pull.text:.1f}", f"{pull.author:.1f}")
+        console.print(table)
+    for odd in voice.odd_sentences:
+        console.print(f"[dim]least like {author}:[/dim] {escape(odd.sentence)}")
 
 
 def _print_passages(passages: list[Any]) -> None:

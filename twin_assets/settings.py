@@ -92,6 +92,11 @@ class Settings(BaseSettings):
     query_key: SecretStr | None = Field(None, description="Key for TWIN_QUERY_URL.")
     temperature: float = Field(0.8, ge=0, description="Sampling temperature of drafts.")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling bound of drafts.")
+    copy_penalty: float = Field(
+        0.8,
+        ge=0,
+        description="How hard llama.cpp is kept from copying runs of more than a dozen tokens, also out of its prompt; 0 is not at all.",
+    )
     repetition_penalty: float = Field(1.08, ge=1, description="Penalty on tokens already written.")
 
     api_port: int = Field(8000, description="Port of the REST API; the next free one is taken when in use.")

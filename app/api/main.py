@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.api.schemas import Author, DraftBody, Endpoint, Health, Problem, VoiceBody
+from app.api.schemas import Author, Decided, Decision, DraftBody, Endpoint, Health, Problem, VoiceBody, Waiting
 from app.api.services import Services
 from twin_assets.settings import Settings, get_settings
 from twin_assets.store.errors import TwinError
@@ -73,6 +73,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         responses=_problems({404: "No such author", 422: "Not enough evidence", 503: "Database down"}),
     )(judge_voice)
     app.get("/v1/authors", summary="Who can be asked", tags=["writing"], responses=_problems({503: "Database down"}))(list_authors)
+    app.get("/v1/approvals", summary="What waits for a person", tags=["gate"], responses=_problems({503: "Database down"}))(list_waiting)
+    app.post(
+        "/v1/approvals",
+        summary="Let a model serve, or keep it from serving",
+        tags=["gate"],
+        responses=_problems({409: "Not possible", 422: "Not a valid request", 503: "Database down"}),
+    )(decide)
     app.get(
         "/health",
         summary="Whether drafts can be written",
@@ -108,6 +115,37 @@ def list_authors(services: ServicesOf) -> list[Author]:
     """All registered authors, in alphabetical order."""
     deployments = {deployment.author: deployment for deployment in services.registry.deployments()}
     return [_author(name, deployments.get(name)) for name in services.registry.authors()]
+
+
+def list_waiting(services: ServicesOf) -> list[Waiting]:
+    """Models that passed the gate, of authors whose policy is manual."""
+    from twin_assets.serving.gate import waiting
+
+    return [
+        Waiting(
+            author=model.author,
+            model_version=model.version,
+            figures={name: value for name, value in report.figures.items() if isinstance(value, int | float)},
+            report=f"{report.uri}/report.html",
+        )
+        for model, report in waiting(services.registry)
+    ]
+
+
+def decide(body: Decision, services: ServicesOf) -> Decided:
+    """Notes the decision; what was approved is deployed by the platform within minutes."""
+    from twin_assets.serving import gate
+
+    act = gate.approve if body.approve else gate.reject
+    try:
+        model = act(body.author, body.by, services.registry, version=body.model_version, reason=body.reason)
+    except TwinError as error:
+        raise RefusedError(str(error)) from error
+    return Decided(author=model.author, model_version=model.version, status="accepted" if body.approve else "rejected")
+
+
+class RefusedError(TwinError):
+    """A decision about a model that cannot be."""
 
 
 def health(services: ServicesOf, response: Response) -> Health:
@@ -159,6 +197,7 @@ def _problem(error: TwinError) -> Problem:
         (UnknownAuthorError, "No such author", 404),
         (NothingDeployedError, "Nothing deployed", 409),
         (NotMeasurableError, "Voice not measured", 422),
+        (RefusedError, "Not possible", 409),
         (PromptTooLongError, "Prompt too long", 422),
         (ExternalError, "Link or file refused", 422),
         (EndpointDownError, "Model down", 503),

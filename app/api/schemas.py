@@ -30,6 +30,33 @@ class Author(BaseModel):
     deployed_at: datetime | None = None
 
 
+class Waiting(BaseModel):
+    """A model that passed every check of the gate and waits for a person."""
+
+    author: str
+    model_version: str
+    figures: dict[str, float] = Field(description="What the evaluation measured.")
+    report: str = Field(description="Where the report lies.")
+
+
+class Decision(BaseModel):
+    """What a person says about a model that waits."""
+
+    author: str = Field(max_length=63)
+    model_version: str = Field(description="The model that is meant: the newest one.")
+    approve: bool = Field(description="Whether it may serve.")
+    by: str = Field(min_length=1, max_length=100, description="Who says so; it is noted.")
+    reason: str = Field(default="", max_length=1000, description="Why; it is noted.")
+
+
+class Decided(BaseModel):
+    """What became of it."""
+
+    author: str
+    model_version: str
+    status: str
+
+
 class Endpoint(BaseModel):
     """A deployed twin's model server."""
 

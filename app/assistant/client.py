@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from app.api.schemas import Author, Problem
+from app.api.schemas import Author, Decision, Problem, Waiting
 from twin_assets.store.errors import TwinError
 from twin_assets.writing.request import Draft, DraftRequest
 
@@ -50,6 +50,32 @@ class Client:
             response = httpx.get(f"{self.url}/v1/authors", timeout=TIMEOUT)
             _raise_problem(response)
             return [Author.model_validate(row) for row in response.json()]
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._down(error) from error
+
+    def waiting(self) -> list[Waiting]:
+        """Models that wait for a person.
+
+        Raises:
+            ApiDownError: When nothing answers.
+            ApiError: When the API answers with a problem.
+        """
+        try:
+            response = httpx.get(f"{self.url}/v1/approvals", timeout=TIMEOUT)
+            _raise_problem(response)
+            return [Waiting.model_validate(row) for row in response.json()]
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._down(error) from error
+
+    def decide(self, decision: Decision) -> None:
+        """Lets a model serve, or keeps it from serving.
+
+        Raises:
+            ApiDownError: When nothing answers.
+            ApiError: When it cannot be; the problem says why.
+        """
+        try:
+            _raise_problem(httpx.post(f"{self.url}/v1/approvals", json=decision.model_dump(), timeout=TIMEOUT))
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self._down(error) from error
 

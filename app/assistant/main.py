@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import streamlit as st
 from pydantic import ValidationError
 
+from app.api.schemas import Decision, Waiting
 from app.assistant.client import ApiDownError, Client
 from twin_assets.features.external import READABLE
 from twin_assets.settings import get_settings
@@ -23,7 +24,7 @@ def page() -> None:
     st.caption("A first draft in your own voice, from your own words. It invents facts at times: check them before you publish.")
     client = Client(_api_url())
     try:
-        authors = client.authors()
+        authors, models = client.authors(), client.waiting()
     except ApiDownError as error:
         st.error(f"**The API is not running.** {error}", icon="🔌")
         st.button("Try again")
@@ -32,6 +33,8 @@ def page() -> None:
         st.error(f"**The API cannot say who writes here.** {error}", icon="⚠️")
         st.button("Try again")
         return
+    for model in models:
+        _ask_approval(client, model)
     ready = [author.name for author in authors if author.deployed]
     waiting = [author.name for author in authors if not author.deployed]
     if not ready:
@@ -46,6 +49,37 @@ def page() -> None:
         st.markdown(_as_markdown(draft.text))
     if draft := st.session_state.get("draft"):
         _show(draft)
+
+
+def _ask_approval(client: Client, model: Waiting) -> None:
+    """A model that passed the gate, and the two buttons that end its waiting."""
+    with st.container(border=True):
+        st.markdown(f"**A new twin of {model.author} waits for approval.** It passed every check of the gate.")
+        figures = model.figures
+        shown = {
+            "sound like the author": f"{figures.get('voice_twin', 0):.0%}",
+            "the author's own texts do": f"{figures.get('voice_human', 0):.0%}",
+            "longest copy, words": f"{figures.get('verbatim_longest', 0):.0f}",
+        }
+        for column, (label, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
+            column.metric(label, value)
+        st.caption(f"Model {model.model_version} · report: {model.report}")
+        by = st.text_input("Your name", key=f"by-{model.model_version}")
+        reason = st.text_input("Why (optional)", key=f"reason-{model.model_version}")
+        yes, no, _ = st.columns([1, 1, 4])
+        approved = yes.button("Approve", type="primary", key=f"yes-{model.model_version}")
+        rejected = no.button("Reject", key=f"no-{model.model_version}")
+        if not approved and not rejected:
+            return
+        if not by.strip():
+            st.warning("Say who you are: the decision is noted with your name.", icon="✏️")
+            return
+        decision = Decision(author=model.author, model_version=model.model_version, approve=approved, by=by.strip(), reason=reason)
+        try:
+            client.decide(decision)
+            st.success("Noted. It is deployed within minutes." if approved else "Noted. What serves now stays.")
+        except TwinError as error:
+            st.error(f"**Not decided.** {error}", icon="⚠️")
 
 
 def _ask(authors: list[str]) -> DraftRequest | None:

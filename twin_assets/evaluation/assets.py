@@ -1,4 +1,4 @@
-"""The asset of the evaluation stage: the report on an author's newest model."""
+"""The assets of the evaluation stage: what an author's newest model writes, and the report on it."""
 
 import base64
 import hashlib
@@ -12,25 +12,28 @@ from typing import Any
 import dagster as dg
 from upath import UPath
 
-from twin_assets.evaluation.ladder import climb, contestants, make_tasks
+from twin_assets.evaluation.ladder import Written, contestants, judge_texts, make_tasks, write_texts
 from twin_assets.evaluation.report import plots, table, to_html, to_markdown
 from twin_assets.evaluation.rungs import Ladder, Yardsticks
 from twin_assets.features.retrieval import Retriever
+from twin_assets.models import embedder
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.errors import TwinError
-from twin_assets.store.registry import Artifact, Model
-from twin_assets.training.dataset import load_dataset
+from twin_assets.store.registry import Artifact, Model, Registry
+from twin_assets.training.dataset import Dataset, load_dataset
 from twin_assets.training.gguf import base_gguf, merged_gguf
+from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import VoiceProfile, load_profile
 
-REPORT = "eval_report"
-MEASURES = "2"  # goes up when texts are written or measured in another way: old reports are made again
+TEXTS, REPORT = "eval_texts", "eval_report"
+WRITING = "1"  # goes up when texts are written in another way: old ones are written again
+MEASURES = "3"  # goes up when texts are measured in another way: old reports are made again
 RETRIEVAL = ("context_passages", "embedder", "reranker", "query_rules", "query_url", "query_model")
-SETTINGS = ("eval_prompts", "temperature", "top_p", "repetition_penalty", *RETRIEVAL)
+SETTINGS = ("eval_prompts", "temperature", "top_p", "repetition_penalty", "copy_penalty", *RETRIEVAL)
 
 
 @dg.asset(
@@ -39,70 +42,164 @@ SETTINGS = ("eval_prompts", "temperature", "top_p", "repetition_penalty", *RETRI
     deps=[
         dg.AssetKey(["training", "adapter_weights"]),
         dg.AssetKey(["training", "instruct_dataset"]),
-        dg.AssetKey(["voice", "voice_profile"]),
         dg.AssetKey(["features", "golden_set"]),
     ],
     group_name="evaluation",
-    kinds={"python", "huggingface"},
+    kinds={"huggingface"},
+    owners=["team:twin"],
+    tags={"cost": "gpu"},
+    code_version=WRITING,
+)
+def eval_texts(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
+    """What the newest twin writes on prompts from documents that it never saw, and what others write on the same prompts.
+
+    The base model alone, with examples, and with examples and retrieval; the twin, and the twin with retrieval; another author's twin
+    where TWIN_CONTROL_AUTHORS names one; and the author's own passages. Same prompts, same seeds. Nothing is judged here, so that a
+    GPU never waits for a judge. The same model, dataset and settings write once.
+    """
+    author, registry = context.partition_key, platform.registry()
+    try:
+        model = _model(author, registry)
+        other = _other_twin(model, registry, platform.settings())
+        version = texts_version(model, other, platform.settings())
+        stored = registry.artifact(author, TEXTS, version)
+        if stored is None or not UPath(stored.uri).exists():
+            written = _write(context, platform, model, other)
+            uri = platform.artifacts().put_bytes(author, TEXTS, f"{version}.jsonl", written.to_lines().encode())
+        else:
+            context.log.info(f"model {model.version} wrote these texts before as {version}: nothing to do")
+            uri = stored.uri
+        written = Written.from_lines(platform.artifacts().read_bytes(uri).decode())
+        registry.record_artifact(author, TEXTS, version, uri, {"model_version": model.version, "prompts": len(written.tasks)})
+    except TwinError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    examples = [
+        dg.TableRecord({"prompt": task.request[:200], "twin": written.texts["twin"][place][:300], "author": task.real[:300]})
+        for place, task in enumerate(written.tasks[:5])
+    ]
+    return dg.MaterializeResult(
+        metadata={
+            "prompts": len(written.tasks),
+            "rungs": ", ".join(written.texts),
+            "texts": sum(len(texts) for texts in written.texts.values()),
+            "examples": dg.MetadataValue.table(examples),
+            "path": dg.MetadataValue.path(uri),
+        },
+        data_version=dg.DataVersion(version),
+    )
+
+
+@dg.asset(
+    key_prefix="evaluation",
+    partitions_def=authors,
+    deps=[eval_texts, dg.AssetKey(["training", "instruct_dataset"]), dg.AssetKey(["voice", "voice_profile"])],
+    group_name="evaluation",
+    kinds={"python"},
     owners=["team:twin"],
     tags={"cost": "cpu"},
     code_version=MEASURES,
 )
 def eval_report(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
-    """How well the newest twin writes, on prompts from documents that it never saw.
+    """How well the newest twin writes: the ladder, from the base model up to the author's own passages.
 
-    A ladder of four ways to write (base model, base model with examples and retrieval, twin, twin with retrieval) and the
-    author's own passages as the ceiling: whose voice it is, how much reads like machine prose, what is copied from the
-    training texts, and how close it comes to what was asked for. The same model, dataset, profile and settings are evaluated once.
+    Whose voice it is and how sure that is, how well a classifier tells it from the author, how much reads like machine prose, what is
+    copied from the training texts, how close it comes to what was asked for; differences with paired bootstrap intervals. The same
+    texts, profile and instruments give the same report. The blocking checks on it are the gate to the deployment.
     """
     author, registry = context.partition_key, platform.registry()
     try:
-        model = registry.latest_model(author)
-        if model is None:
-            raise TwinError(f"{author} has no trained model to evaluate. Materialize training/adapter_weights first.")
+        model = _model(author, registry)
+        texts = registry.latest_artifact(author, TEXTS)
+        if texts is None or texts.figures.get("model_version") != model.version:
+            raise TwinError(f"Nothing was written by {author}'s newest model yet. Materialize evaluation/{TEXTS} first.")
         profile = load_profile(registry, platform.artifacts(), author)
-        version = report_version(model, profile, platform.settings())
+        version = report_version(texts, profile, platform.settings())
         report = registry.artifact(author, REPORT, version)
         if report is None or not UPath(report.uri).exists():
-            _evaluate(context, platform, model, profile, version)
+            uri, figures = _judge(platform, model, texts, profile, version)
         else:
-            context.log.info(f"model {model.version} was evaluated before as {version}: nothing to do")
-            registry.record_artifact(author, REPORT, version, report.uri, report.figures)
+            context.log.info(f"these texts were judged before as {version}: nothing to do")
+            uri, figures = report.uri, report.figures
+        registry.record_artifact(author, REPORT, version, uri, {**figures, "deployed_voice": _deployed_voice(model, registry)})
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    registry.set_status(model.version, "evaluated")
     report = registry.artifact(author, REPORT, version)
     assert report is not None
     return dg.MaterializeResult(metadata=_metadata(report, platform.artifacts()), data_version=dg.DataVersion(version))
 
 
-def report_version(model: Model, profile: VoiceProfile, settings: Settings) -> str:
-    """Hash of everything that a report depends on."""
-    parts = [MEASURES, model.version, model.dataset_version, profile.version, *(str(getattr(settings, name)) for name in SETTINGS)]
+def texts_version(model: Model, other: Model | None, settings: Settings) -> str:
+    """Hash of everything that the texts depend on."""
+    parts = [
+        WRITING,
+        model.version,
+        model.dataset_version,
+        other.version if other else "",
+        *(str(getattr(settings, name)) for name in SETTINGS),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _evaluate(context: dg.AssetExecutionContext, platform: PlatformResource, model: Model, profile: VoiceProfile, version: str) -> None:
-    registry, artifacts, settings = platform.registry(), platform.artifacts(), platform.settings()
-    stored = registry.artifact(model.author, "instruct_dataset", model.dataset_version)
+def report_version(texts: Artifact, profile: VoiceProfile, settings: Settings) -> str:
+    """Hash of everything that a report depends on: the texts, the voice, the instruments."""
+    slop = settings.slop_terms.read_text("utf-8") if settings.slop_terms else ""
+    parts = [MEASURES, texts.version, profile.version, settings.embedder, slop]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _model(author: str, registry: Registry) -> Model:
+    model = registry.latest_model(author)
+    if model is None:
+        raise TwinError(f"{author} has no trained model to evaluate. Materialize training/adapter_weights first.")
+    return model
+
+
+def _other_twin(model: Model, registry: Registry, settings: Settings) -> Model | None:
+    """The newest twin of the first of the control authors that has one on the same base model."""
+    others = (registry.latest_model(name) for name in settings.controls if name != model.author)
+    return next((other for other in others if other and other.base_model == model.base_model), None)
+
+
+def _deployed_voice(model: Model, registry: Registry) -> float | None:
+    """Share of the texts of the twin that serves now that sound like the author, by its own report."""
+    deployment = registry.deployment(model.author)
+    if deployment is None or deployment.model_version == model.version:
+        return None
+    reports = registry.artifacts(model.author, REPORT)
+    return next((one.figures.get("voice_twin") for one in reports if one.figures.get("model_version") == deployment.model_version), None)
+
+
+def _dataset(model: Model, platform: PlatformResource) -> Dataset:
+    stored = platform.registry().artifact(model.author, "instruct_dataset", model.dataset_version)
     if stored is None:
         raise TwinError(f"The dataset {model.dataset_version} of model {model.version} is not registered. Train again.")
-    dataset = load_dataset(artifacts.local(stored.uri))
-    retriever = Retriever(platform.database(), settings)
-    twin = merged_gguf(model.version, artifacts.local(model.adapter_uri), model.base_model, settings)
-    ladder = climb(
+    return load_dataset(platform.artifacts().local(stored.uri))
+
+
+def _write(context: dg.AssetExecutionContext, platform: PlatformResource, model: Model, other: Model | None) -> Written:
+    settings, artifacts = platform.settings(), platform.artifacts()
+
+    def file(of: Model) -> Path:
+        return merged_gguf(of.version, artifacts.local(of.adapter_uri), of.base_model, settings)
+
+    return write_texts(
         model.author,
         model.version,
-        make_tasks(retriever, dataset, settings),
-        contestants(base_gguf(settings), twin),
-        Yardsticks(profile, VerbatimIndex([example.answer for example in dataset.train]), retriever.embedder),
+        make_tasks(Retriever(platform.database(), settings), _dataset(model, platform), settings),
+        contestants(base_gguf(settings), file(model), file(other) if other else None),
         settings,
         progress=lambda done, total: context.log.info(f"{done} of {total} texts written") if done % 8 == 0 else None,
     )
+
+
+def _judge(platform: PlatformResource, model: Model, texts: Artifact, profile: VoiceProfile, version: str) -> tuple[str, dict[str, Any]]:
+    settings, artifacts = platform.settings(), platform.artifacts()
+    learned = VerbatimIndex([example.answer for example in _dataset(model, platform).train])
+    yardsticks = Yardsticks(profile, learned, embedder(settings.embedder, settings), settings.slop_terms)
+    ladder = judge_texts(Written.from_lines(artifacts.read_bytes(texts.uri).decode()), yardsticks)
     with _written(ladder) as folder:
         uri = artifacts.put_directory(model.author, REPORT, version, folder)
-    figures = json.loads(artifacts.read_bytes(f"{uri}/figures.json"))
-    registry.record_artifact(model.author, REPORT, version, uri, figures)
+    return uri, json.loads(artifacts.read_bytes(f"{uri}/figures.json"))
 
 
 @contextmanager
@@ -127,7 +224,11 @@ def _figures(ladder: Ladder) -> dict[str, Any]:
 def _rows(ladder: Ladder) -> Iterator[dict[str, Any]]:
     for rung in ladder.rungs:
         for task, text, voice in zip(ladder.tasks, rung.texts, rung.voices, strict=True):
-            yield {"rung": rung.name, "example": str(task.id), "prompt": task.request, "text": text, "voice": voice.score, "own": voice.own}
+            row = {"rung": rung.name, "example": str(task.id), "prompt": task.request, "text": text}
+            if isinstance(voice, NotEnough):
+                yield {**row, "not_enough": voice.reason}
+            else:
+                yield {**row, "voice": voice.score, "low": voice.low, "high": voice.high, "own": voice.own, "like": voice.attributed_to}
 
 
 def _metadata(report: Artifact, artifacts: ArtifactStore) -> dict[str, Any]:

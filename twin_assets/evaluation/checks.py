@@ -1,7 +1,6 @@
 """The gate: what the evaluation of an author's newest model must show before it is deployed."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 import dagster as dg
 
@@ -9,25 +8,44 @@ from twin_assets.cleaning.quality import Finding
 from twin_assets.evaluation import quality
 from twin_assets.evaluation.assets import REPORT, eval_report
 from twin_assets.resources import PlatformResource
+from twin_assets.store.thresholds import Thresholds
+
+
+@dg.asset_check(asset=eval_report, blocking=True)
+def twin_beats_base(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """The twin sounds more like the author than the base model with examples and retrieval, beyond chance."""
+    return _result(quality.twin_beats_base, context, platform)
 
 
 @dg.asset_check(asset=eval_report, blocking=True)
 def no_memorised_passages(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
     """The twin recites no passage that it was trained on."""
-    return _result(quality.no_memorised_passages(_figures(context, platform)))
+    return _result(quality.no_memorised_passages, context, platform)
 
 
 @dg.asset_check(asset=eval_report, blocking=True)
-def twin_beats_base(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
-    """The twin sounds more like the author than the untrained model does."""
-    return _result(quality.twin_beats_base(_figures(context, platform)))
+def slop_like_the_authors(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """The twin has hardly more marks of machine prose than the author."""
+    return _result(quality.slop_like_the_authors, context, platform)
 
 
-def _figures(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> Mapping[str, Any]:
+@dg.asset_check(asset=eval_report, blocking=True)
+def content_not_worse(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """The twin says what was asked for about as well as the base model."""
+    return _result(quality.content_not_worse, context, platform)
+
+
+@dg.asset_check(asset=eval_report, blocking=True)
+def not_worse_than_deployed(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """The twin sounds as much like the author as the one that serves now."""
+    return _result(quality.not_worse_than_deployed, context, platform)
+
+
+def _result(
+    check: Callable[[quality.Figures, Thresholds], Finding], context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
     author, registry = context.op_execution_context.partition_key, platform.registry()
     model, report = registry.latest_model(author), registry.latest_artifact(author, REPORT)
-    return quality.figures_on(model.version, report.figures) if model and report else {}
-
-
-def _result(finding: Finding) -> dg.AssetCheckResult:
+    figures = quality.figures_on(model.version, report.figures) if model and report else {}
+    finding = check(figures, registry.thresholds(author))
     return dg.AssetCheckResult(passed=finding.passed, description=finding.description, metadata=finding.figures)

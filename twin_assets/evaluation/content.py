@@ -25,12 +25,16 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Means over texts, 0 to 1: against the author's real passage (meaning, ROUGE-L, chrF) and against the prompt (meaning)."""
+    """Means over texts, 0 to 1: against the author's real passage (meaning, ROUGE-L, chrF) and against the prompt (meaning).
+
+    ``each`` has the first of them text by text.
+    """
 
     to_real: float
     rouge: float
     chrf: float
     to_prompt: float
+    each: tuple[float, ...] = ()
 
 
 def measure_content(texts: Sequence[str], real: Sequence[str], prompts: Sequence[str], embedder: Embedder) -> Content:
@@ -44,8 +48,10 @@ def measure_content(texts: Sequence[str], real: Sequence[str], prompts: Sequence
     similarity = _similarity([*texts, *real, *prompts], embedder)
     with_real = [{"reference": reference, "response": text} for text, reference in zip(texts, real, strict=True)]
     with_prompt = [{"reference": prompt, "response": text} for text, prompt in zip(texts, prompts, strict=True)]
+    each = _values(similarity, with_real)
     return Content(
-        to_real=_mean(similarity, with_real),
+        each=tuple(each),
+        to_real=float(np.mean(each)),
         rouge=_mean(RougeScore(rouge_type="rougeL"), with_real),
         chrf=_mean(CHRFScore(), with_real),
         to_prompt=_mean(similarity, with_prompt),
@@ -81,7 +87,11 @@ def _similarity(texts: Sequence[str], embedder: Embedder) -> Any:
 
 
 def _mean(metric: Any, pairs: list[dict[str, str]]) -> float:
-    return float(np.mean([result.value for result in _wait(metric.abatch_score(pairs))]))
+    return float(np.mean(_values(metric, pairs)))
+
+
+def _values(metric: Any, pairs: list[dict[str, str]]) -> list[float]:
+    return [float(result.value) for result in _wait(metric.abatch_score(pairs))]
 
 
 def _wait(work: Coroutine[Any, Any, list[Any]]) -> list[Any]:

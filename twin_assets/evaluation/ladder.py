@@ -1,18 +1,21 @@
 """The ladder: the same held-out prompts written by the base model and by the twin, each without and with context."""
 
 import hashlib
+import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import structlog
 
-from twin_assets.evaluation.rungs import Ladder, RungName, Task, Yardsticks, evenly, measure
+from twin_assets.evaluation.rungs import Ladder, RungName, Task, Yardsticks, measure
+from twin_assets.evaluation.statistics import evenly
 from twin_assets.features.retrieval import Retriever
 from twin_assets.features.search import Filters
 from twin_assets.settings import Settings
@@ -33,59 +36,95 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A model on the ladder: the rungs without and with context, and the file that is served.
+    """A model on the ladder, and the rungs that it writes.
 
     Attributes:
-        bare: The rung that gets the prompt alone.
-        informed: The rung that gets retrieved passages too.
-        few_shot: Whether the informed rung also gets examples of the author's writing; a twin knows the voice.
-        gguf: The model.
+        gguf: The model's file.
+        rungs: For each rung, whether it gets examples of the author's writing, and whether retrieved passages.
     """
 
-    bare: RungName
-    informed: RungName
-    few_shot: bool
     gguf: Path
+    rungs: tuple[tuple[RungName, bool, bool], ...]
 
 
-def contestants(base: Path, twin: Path) -> tuple[Contestant, Contestant]:
-    """The untrained model, with all the help that prompting can give, against the trained one."""
-    return Contestant("base", "base_few_shot_rag", True, base), Contestant("twin", "twin_rag", False, twin)
+def contestants(base: Path, twin: Path, other: Path | None = None) -> tuple[Contestant, ...]:
+    """The untrained model, with all the help that prompting can give, against the trained one, and against somebody else's twin.
+
+    A twin gets no examples: it knows the voice.
+    """
+    found = (
+        Contestant(base, (("base", False, False), ("base_few_shot", True, False), ("base_few_shot_rag", True, True))),
+        Contestant(twin, (("twin", False, False), ("twin_rag", False, True))),
+    )
+    return (*found, Contestant(other, (("other_twin", False, False),))) if other else found
 
 
-def climb(
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the models wrote, before anybody judges it.
+
+    Attributes:
+        author: Whose twin it is.
+        model_version: The twin.
+        tasks: What was asked for.
+        texts: Per rung one text per task, the author's own passages last.
+    """
+
+    author: str
+    model_version: str
+    tasks: tuple[Task, ...]
+    texts: dict[RungName, tuple[str, ...]]
+
+    def to_lines(self) -> str:
+        """As JSON lines: the tasks, then the texts."""
+        about = {"author": self.author, "model_version": self.model_version}
+        tasks = [{"task": {**asdict(task), "id": str(task.id)}} for task in self.tasks]
+        texts = [{"rung": rung, "texts": texts} for rung, texts in self.texts.items()]
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in [about, *tasks, *texts])
+
+    @classmethod
+    def from_lines(cls, lines: str) -> "Written":
+        """Reads what ``to_lines`` wrote."""
+        about, *rows = [json.loads(line) for line in lines.splitlines()]
+        tasks = tuple(_task(row["task"]) for row in rows if "task" in row)
+        return cls(**about, tasks=tasks, texts={row["rung"]: tuple(row["texts"]) for row in rows if "rung" in row})
+
+
+def write_texts(
     author: str,
     model_version: str,
     tasks: Sequence[tuple[Task, Brief]],
     models: Sequence[Contestant],
-    yardsticks: Yardsticks,
     settings: Settings,
     progress: Progress = lambda done, total: None,
-) -> Ladder:
-    """Write every task on every rung and measure the texts; one model is served at a time, and stopped at the end.
+) -> Written:
+    """Write every task on every rung; one model is served at a time, and stopped at the end.
 
     Args:
         author: Whose twin it is.
         model_version: The twin.
         tasks: Held-out prompts with what the informed rungs get.
-        models: Who writes; the first one's bare texts tell what needs no training to be written.
-        yardsticks: What the texts are measured with.
+        models: Who writes.
         settings: For the sampling and the servers.
         progress: Is told how many of how many texts are written.
     """
-    pace = _Pace(2 * len(models) * len(tasks), progress)
-    written: dict[RungName, list[str]] = {}
+    pace = _Pace(sum(len(model.rungs) for model in models) * len(tasks), progress)
+    written: dict[RungName, tuple[str, ...]] = {}
     for model in models:
-        with _serving(model.gguf, f"{author}-{model.bare}", settings) as generator:
-            written[model.bare] = _write(generator, [(task, messages(brief)) for task, brief in tasks], pace)
-            shown = [(task, messages(brief, task.passages, task.examples if model.few_shot else ())) for task, brief in tasks]
-            written[model.informed] = _write(generator, shown, pace)
-    asked = [task for task, _ in tasks]
-    written["human"] = [task.real for task in asked]
-    base_texts = written[models[0].bare]
-    rungs = tuple(measure(name, texts, asked, yardsticks, base_texts) for name, texts in written.items())
-    ladder = Ladder(author, model_version, tuple(asked), rungs)
-    log.info("ladder measured", author=author, model=model_version, **ladder.figures)
+        with _serving(model.gguf, f"{author}-{model.rungs[0][0]}", settings) as generator:
+            for rung, few, informed in model.rungs:
+                shown = [(task, messages(brief, task.passages if informed else (), task.examples if few else ())) for task, brief in tasks]
+                written[rung] = tuple(_write(generator, shown, pace))
+    asked = tuple(task for task, _ in tasks)
+    return Written(author, model_version, asked, {**written, "human": tuple(task.real for task in asked)})
+
+
+def judge_texts(written: Written, yardsticks: Yardsticks) -> Ladder:
+    """Measure what was written; what the bare base model writes needs no training to be written."""
+    base = written.texts["base"]
+    rungs = tuple(measure(name, texts, written.tasks, yardsticks, base) for name, texts in written.texts.items())
+    ladder = Ladder(written.author, written.model_version, written.tasks, rungs)
+    log.info("ladder measured", author=written.author, model=written.model_version, **ladder.figures)
     return ladder
 
 
@@ -107,6 +146,7 @@ def make_tasks(retriever: Retriever, dataset: Dataset, settings: Settings) -> li
             seed=seed,
             passages=tuple(passage.text for passage in found),
             examples=few_shot(dataset.train, example.platform, seed),
+            facts=brief.phrases,
         )
         tasks.append((task, brief))
     return tasks
@@ -142,6 +182,11 @@ def few_shot(train: Sequence[Example], platform: str, seed: int) -> tuple[str, .
 def seed_of(key: UUID) -> int:
     """A seed for each prompt, the same in every run."""
     return int.from_bytes(hashlib.sha256(key.bytes).digest()[:4]) >> 1
+
+
+def _task(row: dict[str, Any]) -> Task:
+    lists = {name: tuple(row[name]) for name in ("passages", "examples", "facts")}
+    return Task(**{**row, **lists, "id": UUID(row["id"])})
 
 
 @contextmanager

@@ -1,46 +1,104 @@
 """What an evaluation must show before a twin may be deployed, as plain functions: the asset checks are shells around them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twin_assets.cleaning.quality import Finding
+from twin_assets.store.thresholds import Thresholds
 
-# Two people meet in idioms, names and quotations of up to a dozen words, and an author's stock phrases reach a sentence, about
-# 15 to 20 words. Beyond 25 no chance is left: the model recites a passage.
-MEMORISED_WORDS = 25
+Figures = Mapping[str, Any]
+"""Of the newest report; ``deployed_voice`` is that of what serves, where anything does."""
 
 
-def figures_on(model_version: str, figures: Mapping[str, Any]) -> Mapping[str, Any]:
+def figures_on(model_version: str, figures: Figures) -> Figures:
     """The figures if they are of this model's evaluation; none if they are another one's, which prove nothing about it."""
     return figures if figures.get("model_version") == model_version else {}
 
 
-def no_memorised_passages(figures: Mapping[str, Any]) -> Finding:
-    """No text of the twin holds a long run of training words that neither the prompt nor the base model accounts for."""
-    if "memorised_longest" not in figures:
+def twin_beats_base(figures: Figures, thresholds: Thresholds) -> Finding:
+    """The twin is attributed to the author more often than the base model with examples and retrieval, beyond chance."""
+    needed = ("voice_twin", "voice_base_few_shot_rag", "voice_gain", "voice_gain_low", "voice_gain_high", "prompts")
+    if any(name not in figures for name in needed):
         return _no_report()
-    longest = int(figures["memorised_longest"])
-    passed = longest < MEMORISED_WORDS
-    description = f"The longest run of memorised words is {longest}; {MEMORISED_WORDS} and more is a recited passage."
-    if not passed:
-        description += " Train fewer epochs (training_configs), or on more passages (TWIN_MAX_PASSAGES)."
-    return Finding(
-        passed,
-        description,
-        {"memorised_longest": longest, "limit": MEMORISED_WORDS, "verbatim_longest": int(figures.get("verbatim_longest", longest))},
+    twin, base, gain, low, high, prompts = (float(figures[name]) for name in needed)
+    description = (
+        f"{twin:.0%} of the twin's texts sound like the author, {base:.0%} of the base model's with examples and retrieval: a difference of "
+        f"{gain:+.2f} ({low:+.2f} to {high:+.2f} on {prompts:.0f} prompts)."
     )
+    passed = low > thresholds.voice_gain
+    if not passed:
+        description += (
+            f" The lower end is not above {thresholds.voice_gain:.2f}: train on more text, for more steps or with a larger base model, or "
+            "evaluate on more prompts (TWIN_EVAL_PROMPTS)."
+        )
+    return Finding(passed, description, {"gain": gain, "low": low, "high": high, "limit": thresholds.voice_gain})
 
 
-def twin_beats_base(figures: Mapping[str, Any]) -> Finding:
-    """More of the twin's texts than of the base model's are attributed to the author; as many is not enough."""
-    if "voice_own_twin" not in figures or "voice_own_base" not in figures:
+def no_memorised_passages(figures: Figures, thresholds: Thresholds) -> Finding:
+    """No text of the twin holds a long run of its training words outside quotes."""
+    if "verbatim_longest" not in figures:
         return _no_report()
-    base, twin, prompts = (int(figures[name]) for name in ("voice_own_base", "voice_own_twin", "prompts"))
-    description = f"{twin} of {prompts} texts of the twin sound like the author, {base} of the base model's do."
-    if twin <= base:
-        description += " The training taught no voice: train on more text, for more steps, or with a larger base model."
-    return Finding(twin > base, description, {"twin": twin, "base": base, "prompts": prompts})
+    longest, limit = int(figures["verbatim_longest"]), thresholds.verbatim_words
+    passed = longest < limit
+    description = f"The longest run of training words outside quotes is {longest}; {limit} and more is a recited passage."
+    if not passed:
+        memorised = int(figures.get("memorised_longest", longest))
+        description += (
+            " It stood in the prompt: retrieve less (TWIN_CONTEXT_PASSAGES), or raise TWIN_COPY_PENALTY."
+            if memorised < limit
+            else " Train fewer epochs (training_configs), or on more passages (TWIN_MAX_PASSAGES)."
+        )
+    return Finding(passed, description, {"verbatim_longest": longest, "limit": limit})
+
+
+def slop_like_the_authors(figures: Figures, thresholds: Thresholds) -> Finding:
+    """The twin has hardly more marks of machine prose than the author."""
+    if "slop_twin" not in figures or "slop_human" not in figures:
+        return _no_report()
+    twin = max(float(figures["slop_twin"]), float(figures.get("slop_twin_rag", 0)))
+    author = float(figures["slop_human"])
+    limit = author + thresholds.slop_over_author
+    description = f"{twin:.1f} marks of machine prose per 1,000 words, the author has {author:.1f}; up to {limit:.1f} is allowed."
+    if twin > limit:
+        description += " The report lists them. See whether machine-written text is among what was learned from (twin inspect)."
+    return Finding(twin <= limit, description, {"twin": twin, "author": author, "limit": limit})
+
+
+def content_not_worse(figures: Figures, thresholds: Thresholds) -> Finding:
+    """With retrieval, the twin is as close to what the author really wrote as the base model is, but for a margin."""
+    needed = ("content_twin_rag", "content_base_few_shot_rag")
+    if any(name not in figures for name in needed):
+        return _no_report()
+    twin, base = (float(figures[name]) for name in needed)
+    limit = base - thresholds.content_margin
+    description = f"Closeness to the real passages: {twin:.2f}, the base model's {base:.2f}; at least {limit:.2f} is needed."
+    if twin < limit:
+        description += " The twin lost the subject: train fewer epochs, or with prompts that say more (key points)."
+    return Finding(twin >= limit, description, {"twin": twin, "base": base, "limit": limit})
+
+
+def not_worse_than_deployed(figures: Figures, thresholds: Thresholds) -> Finding:
+    """The twin sounds as much like the author as the one that serves now, but for a margin."""
+    if "voice_twin" not in figures:
+        return _no_report()
+    if (served := figures.get("deployed_voice")) is None:
+        return Finding(True, "Nothing else serves this author.", {})
+    twin, limit = float(figures["voice_twin"]), float(served) - thresholds.deployed_margin
+    description = f"{twin:.0%} of the twin's texts sound like the author, {float(served):.0%} of those of the twin that serves now."
+    if twin < limit:
+        description += f" At least {limit:.0%} is needed to take its place."
+    return Finding(twin >= limit, description, {"twin": twin, "deployed": float(served), "limit": limit})
+
+
+GATE: tuple[Callable[[Figures, Thresholds], Finding], ...] = (
+    twin_beats_base,
+    no_memorised_passages,
+    slop_like_the_authors,
+    content_not_worse,
+    not_worse_than_deployed,
+)
+"""All that must hold."""
 
 
 def _no_report() -> Finding:
-    return Finding(False, "There is no evaluation of the author's newest model. Materialize evaluation/eval_report.")
+    return Finding(False, "There is no evaluation of the author's newest model. Materialize evaluation/eval_report.", {})

@@ -10,37 +10,56 @@ from html import escape
 from io import BytesIO
 from typing import Any
 
-from twin_assets.evaluation.rungs import Ladder, Rung, RungName, evenly, wilson
+from twin_assets.evaluation.rungs import Ladder, Rung, RungName
+from twin_assets.evaluation.statistics import Difference, evenly, wilson
+from twin_assets.voice.evidence import NotEnough
+from twin_assets.voice.separability import Separability
+from twin_assets.voice.surface import draw_surfaces, surface
 
 SAMPLES = 3
 
 LABELS: dict[RungName, str] = {
     "base": "Base model",
+    "base_few_shot": "Base + few-shot",
     "base_few_shot_rag": "Base + few-shot + RAG",
     "twin": "Twin",
     "twin_rag": "Twin + RAG",
+    "other_twin": "Another author's twin",
     "human": "The author",
 }
 _COLOURS: dict[RungName, str] = {
-    "base": "#9aa3b2",
+    "base": "#b3bac6",
+    "base_few_shot": "#8b95a5",
     "base_few_shot_rag": "#6b7585",
     "twin": "#2f6fdf",
     "twin_rag": "#1d4ba3",
+    "other_twin": "#8e6bbf",
     "human": "#d9822b",
 }
 _COLUMNS = (
     ("Texts", "how many were written"),
     ("Sounds like the author", "texts attributed to the author rather than to a control voice, with the Wilson 95 % interval"),
-    ("Voice score", "mean calibrated probability that the author wrote it"),
+    ("Voice score", "mean calibrated probability that the author wrote it; a text that says too little counts as 0"),
+    ("Told apart", "AUC of a classifier that is trained to tell these texts from the author's, with its interval: 0.5 is that it cannot"),
     ("Slop", "marks of machine-written prose per 1,000 words"),
-    ("Longest copy", "longest run of words that stands in the training texts"),
+    ("Longest copy", "longest run of words that stands in the training texts, outside quotes"),
     ("Memorised", "the same, where neither the prompt nor the base model accounts for it"),
+    ("8-grams", "share of the runs of eight words that stand in the training texts, outside quotes"),
+    ("Key points", "share of the brief's key points that stand in the text"),
     ("Meaning", "cosine similarity to what the author really wrote there"),
     ("ROUGE\u2011L", "longest common subsequence of words with what the author really wrote there"),
     ("chrF", "character n-grams shared with what the author really wrote there"),
     ("On topic", "cosine similarity to the prompt"),
     ("Words", "mean length"),
 )
+
+_MEANT = {
+    "voice": "Texts that sound like the author: twin over base + few-shot + RAG",
+    "ceiling": "Texts that sound like the author: twin over the author",
+    "content": "Meaning: twin + RAG over base + few-shot + RAG",
+    "facts": "Key points kept: twin + RAG over base + few-shot + RAG",
+    "other": "Voice score: own twin over another author's twin",
+}
 
 _STYLE = """
 :root { --ink: #1b2230; --soft: #5b6576; --line: #e3e7ed; --ground: #f6f7f9; --accent: #2f6fdf; }
@@ -80,7 +99,12 @@ blockquote { margin: 0; padding: 12px 16px; background: #fff; border-left: 4px s
 
 def plots(ladder: Ladder) -> dict[str, bytes]:
     """The plots as PNG files: voice, slop and the longest verbatim run of each rung."""
-    return {"voice.png": _voice_plot(ladder), "slop.png": _slop_plot(ladder), "verbatim.png": _verbatim_plot(ladder)}
+    return {
+        "voice.png": _voice_plot(ladder),
+        "slop.png": _slop_plot(ladder),
+        "verbatim.png": _verbatim_plot(ladder),
+        "surface.png": _surface_plot(ladder),
+    }
 
 
 def to_html(ladder: Ladder, images: dict[str, bytes]) -> str:
@@ -92,6 +116,10 @@ def to_html(ladder: Ladder, images: dict[str, bytes]) -> str:
         f'<img alt="{escape(_ALTERNATIVES[name])}" src="data:image/png;base64,{b64encode(data).decode()}">' for name, data in images.items()
     )
     cards = "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(label)}</span></div>' for label, value in _headline(ladder))
+    differences = "".join(
+        f"<tr><td>{escape(_MEANT[name])}</td><td>{one.mean:+.2f}</td><td>{one.low:+.2f} to {one.high:+.2f}</td></tr>"
+        for name, one in ladder.differences.items()
+    )
     title = escape(f"How well the twin of {ladder.author} writes")
     return f"""<!doctype html>
 <html lang="en">
@@ -109,6 +137,8 @@ The last row is the author's own writing on the same prompts: the ceiling.</p>
 <div class="cards">{cards}</div>
 <h2>The ladder</h2>
 <div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>
+<h2>Differences over the same prompts</h2>
+<div class="scroll"><table><thead><tr><th></th><th>mean</th><th>95 % interval</th></tr></thead><tbody>{differences}</tbody></table></div>
 <h2>In pictures</h2>
 <figure class="plots">{pictures}</figure>
 <h2>The same prompts, side by side</h2>
@@ -132,6 +162,10 @@ def to_markdown(ladder: Ladder) -> str:
         "",
         table(ladder),
         "",
+        "## Differences over the same prompts",
+        "",
+        differences_table(ladder.differences),
+        "",
         *(f"![{text}]({name})\n" for name, text in _ALTERNATIVES.items()),
         "## The same prompts, side by side",
         "",
@@ -152,6 +186,12 @@ def table(ladder: Ladder) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def differences_table(differences: dict[str, Difference]) -> str:
+    """The differences as a Markdown table."""
+    rows = [f"| {_MEANT[name]} | {one.mean:+.2f} | {one.low:+.2f} to {one.high:+.2f} |" for name, one in differences.items()]
+    return "\n".join(["| | mean | 95 % interval |", "|---|---:|---:|", *rows])
+
+
 def _row(rung: Rung) -> str:
     cells = "".join(f"<td>{cell}</td>" for cell in _cells(rung))
     return f"<tr><td>{escape(LABELS[rung.name])}</td>{cells}</tr>"
@@ -165,13 +205,23 @@ def _cells(rung: Rung) -> list[str]:
         str(len(rung.texts)),
         f"{rung.own} of {len(rung.texts)} = {rung.attribution:.0%} <small>({low:.0%} to {high:.0%})</small>",
         f"{rung.voice_score:.2f}",
+        _told_apart(rung),
         f"{rung.slop.per_1000:.1f}",
         f"{rung.verbatim.words}",
         "\u2013" if human else f"{rung.memorised.words}",
+        f"{rung.overlap:.1%}",
+        "\u2013" if rung.facts_kept is None else f"{rung.facts_kept:.0%}",
         *against_real,
         f"{rung.content.to_prompt:.2f}",
         f"{rung.words:.0f}",
     ]
+
+
+def _told_apart(rung: Rung) -> str:
+    found = rung.separable
+    if isinstance(found, Separability):
+        return f"{found.auc:.2f} <small>({found.low:.2f} to {found.high:.2f})</small>"
+    return "too few" if isinstance(found, NotEnough) else "\u2013"
 
 
 def _headline(ladder: Ladder) -> list[tuple[str, str]]:
@@ -182,18 +232,23 @@ def _headline(ladder: Ladder) -> list[tuple[str, str]]:
         ("of the base model's texts do", f"{base.attribution:.0%}"),
         ("of the author's own texts do: the ceiling", f"{human.attribution:.0%}"),
         (f"marks of machine prose per 1,000 words; the author: {human.slop.per_1000:.1f}", f"{twin.slop.per_1000:.1f}"),
-        ("words in a row, at most, memorised from the training texts", str(int(ladder.figures["memorised_longest"]))),
+        ("words in a row, at most, taken from the training texts", str(int(ladder.figures["verbatim_longest"]))),
     ]
 
 
 def _sample(ladder: Ladder, place: int) -> str:
     columns = "".join(
         f'<section class="text" style="border-top-color:{_COLOURS[rung.name]}"><h3>{escape(LABELS[rung.name])}'
-        f"<span>voice {rung.voices[place].score:.2f}</span></h3>"
+        f"<span>{_said(rung, place)}</span></h3>"
         f'<div class="prose" dir="auto">{escape(rung.texts[place]) or "<em>nothing</em>"}</div></section>'
         for rung in ladder.rungs
     )
     return f'<div class="prompt prose" dir="auto">{escape(ladder.tasks[place].request)}</div><div class="texts">{columns}</div>'
+
+
+def _said(rung: Rung, place: int) -> str:
+    voice = rung.voices[place]
+    return "too little to score" if isinstance(voice, NotEnough) else f"voice {voice.score:.2f} ({voice.low:.2f} to {voice.high:.2f})"
 
 
 def _findings(ladder: Ladder) -> str:
@@ -210,7 +265,7 @@ def _findings(ladder: Ladder) -> str:
 def _markdown_sample(ladder: Ladder, place: int) -> list[str]:
     lines = ["### Prompt", "", _fenced(ladder.tasks[place].request), ""]
     for rung in ladder.rungs:
-        lines += [f"**{LABELS[rung.name]}** (voice {rung.voices[place].score:.2f})", "", _fenced(rung.texts[place]), ""]
+        lines += [f"**{LABELS[rung.name]}** ({_said(rung, place)})", "", _fenced(rung.texts[place]), ""]
     return lines
 
 
@@ -228,6 +283,7 @@ _ALTERNATIVES = {
     "voice.png": "Share of texts attributed to the author, per rung, with the author's own writing as the ceiling",
     "slop.png": "Marks of machine-written prose per 1,000 words, per rung, against the author's own writing",
     "verbatim.png": "Longest run of words taken from the training texts, per rung",
+    "surface.png": "Sentences, paragraphs, punctuation, pronouns, openings, emoji and lists: the author, the twin and the base model",
 }
 
 
@@ -269,6 +325,12 @@ def _verbatim_plot(ladder: Ladder) -> bytes:
         axes.margins(y=0.2)
 
     return _png("Longest run of words from the training texts", draw)
+
+
+def _surface_plot(ladder: Ladder) -> bytes:
+    shown: tuple[RungName, ...] = ("human", "twin", "base")
+    rungs = [ladder.by_name[name] for name in shown]
+    return draw_surfaces({LABELS[rung.name]: surface(rung.texts) for rung in rungs}, _colours(rungs))
 
 
 def _names(rungs: Sequence[Rung]) -> list[str]:

@@ -1,20 +1,25 @@
 """The rungs of the ladder, measured: texts in, numbers out."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
+from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
 from twin_assets.evaluation.content import Content, Embedder, measure_content
-from twin_assets.voice.memorisation import Run, VerbatimIndex, longest_memorised_run
+from twin_assets.evaluation.statistics import Difference, paired
+from twin_assets.voice.evidence import NotEnough
+from twin_assets.voice.memorisation import Run, VerbatimIndex, longest_memorised_run, outside_quotes
 from twin_assets.voice.profile import VoiceProfile
 from twin_assets.voice.score import VoiceScore, score
+from twin_assets.voice.separability import Separability, separability
 from twin_assets.voice.slop import SlopRate, pooled_slop_rate
 
-RungName = Literal["base", "base_few_shot_rag", "twin", "twin_rag", "human"]
+RungName = Literal["base", "base_few_shot", "base_few_shot_rag", "twin", "twin_rag", "other_twin", "human"]
 TWINS: tuple[RungName, ...] = ("twin", "twin_rag")
+PROMPTED: RungName = "base_few_shot_rag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Task:
         seed: The seed of every rung's text, so that a repeated ladder writes the same texts.
         passages: Retrieved from the author's writing, held-out documents excluded.
         examples: Few-shot texts from the training split.
+        facts: The key points of the brief.
     """
 
     id: UUID
@@ -38,6 +44,7 @@ class Task:
     seed: int
     passages: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class Yardsticks:
     profile: VoiceProfile
     learned: VerbatimIndex
     embedder: Embedder
+    slop_terms: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +64,41 @@ class Rung:
     Attributes:
         name: Which rung.
         texts: One text per task.
-        voices: How each text sounds.
+        voices: How each text sounds, or why that cannot be said.
         slop: Marks of machine-written prose.
-        verbatim: The longest run of training words in any text.
+        verbatim: The longest run of training words in any text, outside quotes.
         memorised: The same, where neither the prompt's context nor the base model's own texts account for it.
+        overlap: Share of the texts' 8-grams that stand in the training texts, outside quotes.
         content: Closeness to what was asked for and to what the author wrote.
+        facts: Share of each brief's key points that the text has; empty where the brief has none.
+        separable: How well a classifier tells the texts from the author's; None for the author, a reason where there are too few.
     """
 
     name: RungName
     texts: tuple[str, ...]
-    voices: tuple[VoiceScore, ...]
+    voices: tuple[VoiceScore | NotEnough, ...]
     slop: SlopRate
     verbatim: Run
     memorised: Run
+    overlap: float
     content: Content
+    facts: tuple[float, ...]
+    separable: Separability | NotEnough | None = None
+
+    @property
+    def scored(self) -> list[VoiceScore]:
+        """The scores of the texts that say enough."""
+        return [voice for voice in self.voices if isinstance(voice, VoiceScore)]
+
+    @property
+    def attributed(self) -> list[bool]:
+        """Whether each text is attributed to the author; one that says too little is not."""
+        return [isinstance(voice, VoiceScore) and voice.own for voice in self.voices]
 
     @property
     def own(self) -> int:
         """How many texts are attributed to the author."""
-        return sum(voice.own for voice in self.voices)
+        return sum(self.attributed)
 
     @property
     def attribution(self) -> float:
@@ -82,14 +106,24 @@ class Rung:
         return self.own / len(self.texts)
 
     @property
+    def scores(self) -> list[float]:
+        """The probability of each text that the author wrote it; 0 for one that says too little."""
+        return [voice.score if isinstance(voice, VoiceScore) else 0.0 for voice in self.voices]
+
+    @property
     def voice_score(self) -> float:
-        """Mean probability that the author wrote them."""
-        return sum(voice.score for voice in self.voices) / len(self.voices)
+        """The mean of them."""
+        return sum(self.scores) / len(self.voices)
 
     @property
     def words(self) -> float:
         """Mean length."""
         return sum(len(text.split()) for text in self.texts) / len(self.texts)
+
+    @property
+    def facts_kept(self) -> float | None:
+        """Mean share of the key points that are kept."""
+        return sum(self.facts) / len(self.facts) if self.facts else None
 
 
 @dataclass(frozen=True)
@@ -102,6 +136,32 @@ class Ladder:
     rungs: tuple[Rung, ...]
 
     @cached_property
+    def by_name(self) -> Mapping[str, Rung]:
+        """The rungs by name."""
+        return {rung.name: rung for rung in self.rungs}
+
+    @cached_property
+    def differences(self) -> dict[str, Difference]:
+        """What the ladder is climbed for, each over the same prompts, with its interval.
+
+        ``voice``: the twin's attribution over that of the base model with all the help of a prompt. ``ceiling``: the twin's over the
+        author's own. ``content``: the twin's closeness to the real passage over that of the base model, both with context. ``facts``:
+        key points kept, the same way. ``other``: own twin's voice score over another author's twin's.
+        """
+        rungs = self.by_name
+        twin, prompted, human, informed = (rungs[name] for name in ("twin", PROMPTED, "human", "twin_rag"))
+        found = {
+            "voice": paired(twin.attributed, prompted.attributed),
+            "ceiling": paired(twin.attributed, human.attributed),
+            "content": paired(informed.content.each, prompted.content.each),
+        }
+        if informed.facts and prompted.facts:
+            found["facts"] = paired(informed.facts, prompted.facts)
+        if other := rungs.get("other_twin"):
+            found["other"] = paired(twin.scores, other.scores)
+        return found
+
+    @cached_property
     def figures(self) -> dict[str, float]:
         """Flat numbers for the registry, the checks and the model's history."""
         twins = [rung for rung in self.rungs if rung.name in TWINS]
@@ -111,19 +171,13 @@ class Ladder:
             "memorised_longest": max(rung.memorised.words for rung in twins),
         }
         for rung in self.rungs:
-            figures |= {
-                f"voice_{rung.name}": round(rung.attribution, 4),
-                f"voice_own_{rung.name}": rung.own,
-                f"voice_score_{rung.name}": round(rung.voice_score, 4),
-                f"slop_{rung.name}": round(rung.slop.per_1000, 2),
-                f"verbatim_{rung.name}": rung.verbatim.words,
-                f"content_{rung.name}": round(rung.content.to_real, 4),
-                f"content_rouge_{rung.name}": round(rung.content.rouge, 4),
-                f"content_chrf_{rung.name}": round(rung.content.chrf, 4),
-                f"content_prompt_{rung.name}": round(rung.content.to_prompt, 4),
-                f"words_{rung.name}": round(rung.words, 1),
-            }
-        return figures
+            figures |= _figures(rung)
+        for name, difference in self.differences.items():
+            figures |= {f"{name}_gain": difference.mean, f"{name}_gain_low": difference.low, f"{name}_gain_high": difference.high}
+        if other := self.by_name.get("other_twin"):
+            own = zip(self.by_name["twin"].scores, other.scores, strict=True)
+            figures["beats_other_twin"] = sum(mine > theirs for mine, theirs in own) / len(self.tasks)
+        return {name: round(value, 4) for name, value in figures.items()}
 
 
 def measure(name: RungName, texts: Sequence[str], tasks: Sequence[Task], yardsticks: Yardsticks, base_texts: Sequence[str]) -> Rung:
@@ -136,33 +190,49 @@ def measure(name: RungName, texts: Sequence[str], tasks: Sequence[Task], yardsti
         yardsticks: The voice, the training texts, the embedder.
         base_texts: What the untrained model writes: no run that stands there is memorised.
     """
+    unquoted = [outside_quotes(text) for text in texts]
     memorised = [
         longest_memorised_run(text, yardsticks.learned, VerbatimIndex([*base_texts, task.request, *task.passages, *task.examples]))
-        for text, task in zip(texts, tasks, strict=True)
+        for text, task in zip(unquoted, tasks, strict=True)
     ]
+    real = [task.real for task in tasks]
     return Rung(
         name=name,
         texts=tuple(texts),
         voices=tuple(score(yardsticks.profile, text) for text in texts),
-        slop=pooled_slop_rate(texts),
-        verbatim=max((yardsticks.learned.longest(text) for text in texts), key=lambda run: run.words),
+        slop=pooled_slop_rate(texts, yardsticks.slop_terms),
+        verbatim=max((yardsticks.learned.longest(text) for text in unquoted), key=lambda run: run.words),
         memorised=max(memorised, key=lambda run: run.words),
-        content=measure_content(texts, [task.real for task in tasks], [task.request for task in tasks], yardsticks.embedder),
+        overlap=sum(yardsticks.learned.overlap(text) for text in unquoted) / len(unquoted),
+        content=measure_content(texts, real, [task.request for task in tasks], yardsticks.embedder),
+        facts=tuple(kept(text, task.facts) for text, task in zip(texts, tasks, strict=True) if task.facts),
+        separable=None if name == "human" else separability(texts, real),
     )
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The Wilson 95 % interval of a share: right for few trials and for shares near 0 and 1."""
-    if not trials:
-        return 0.0, 1.0
-    z, share = 1.959964, successes / trials
-    centre = share + z * z / (2 * trials)
-    spread = z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+def kept(text: str, facts: Sequence[str]) -> float:
+    """Share of the key points that stand in a text, whatever their case and ending."""
+    lowered = " ".join(text.lower().split())
+    return sum(bool(re.search(rf"(?<!\w){re.escape(fact.lower())}", lowered)) for fact in facts) / len(facts)
 
 
-def evenly(count: int, limit: int) -> list[int]:
-    """At most ``limit`` of the positions 0 to ``count`` - 1, spread evenly."""
-    taken = min(count, limit)
-    return [(2 * place + 1) * count // (2 * taken) for place in range(taken)]
+def _figures(rung: Rung) -> dict[str, float]:
+    figures: dict[str, float] = {
+        f"voice_{rung.name}": rung.attribution,
+        f"voice_own_{rung.name}": rung.own,
+        f"voice_score_{rung.name}": rung.voice_score,
+        f"unscored_{rung.name}": len(rung.voices) - len(rung.scored),
+        f"slop_{rung.name}": rung.slop.per_1000,
+        f"verbatim_{rung.name}": rung.verbatim.words,
+        f"overlap_{rung.name}": rung.overlap,
+        f"content_{rung.name}": rung.content.to_real,
+        f"content_rouge_{rung.name}": rung.content.rouge,
+        f"content_chrf_{rung.name}": rung.content.chrf,
+        f"content_prompt_{rung.name}": rung.content.to_prompt,
+        f"words_{rung.name}": rung.words,
+    }
+    if rung.facts_kept is not None:
+        figures[f"facts_{rung.name}"] = rung.facts_kept
+    if isinstance(rung.separable, Separability):
+        figures |= {f"separable_{rung.name}": rung.separable.auc, f"separable_low_{rung.name}": rung.separable.low}
+    return figures

@@ -6,19 +6,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, func, select, update
+from pydantic import ValidationError
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from twin_assets.store import tables
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
+from twin_assets.store.thresholds import Thresholds
 
 AUTHOR_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 NEXT = func.nextval("registry.sequence")
 _MODEL_FIELDS = ("version", "author", "dataset_version", "config_hash", "base_model", "adapter_uri", "status", "figures")
 
-ModelStatus = Literal["trained", "evaluated", "deployed", "retired"]
+ModelStatus = Literal["candidate", "accepted", "rejected", "deployed", "retired"]
+TRAINING = "training"
+DEPLOYMENT = "deployment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Model:
     config_hash: str
     base_model: str
     adapter_uri: str
-    status: ModelStatus = "trained"
+    status: ModelStatus = "candidate"
     figures: dict[str, Any] = field(default_factory=dict)
     created_at: datetime | None = None
 
@@ -59,6 +63,31 @@ class Deployment:
     model_uri: str
     pid: int | None = None
     deployed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A step in the life of a model.
+
+    Attributes:
+        author: Whose twin it is.
+        model_version: Which model.
+        before: Its stage before; None for a new one.
+        after: Its stage after.
+        actor: Who brought it about: a person, or the policy that decided.
+        reason: Why.
+        figures: What the decision was based on.
+        created_at: When.
+    """
+
+    author: str
+    model_version: str
+    before: str | None
+    after: str
+    actor: str
+    reason: str
+    figures: dict[str, Any]
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +224,16 @@ class Registry:
             return [Artifact(**row._mapping) for row in connection.execute(query)]
 
     def record_model(self, model: Model) -> None:
-        """Records a trained model; recording the same version again makes it the newest and keeps its status."""
+        """Records a trained model; recording the same version again makes it the newest and keeps its stage."""
         row = {name: getattr(model, name) for name in _MODEL_FIELDS}
+        columns = tables.models.c
         with self.database.begin() as connection:
+            known = connection.scalar(select(columns.status).where(columns.version == model.version))
             connection.execute(
                 insert(tables.models).values(**row).on_conflict_do_update(index_elements=["version"], set_={"sequence": NEXT})
             )
+            if known is None:
+                _note(connection, model.author, model.version, None, model.status, TRAINING, f"Trained on dataset {model.dataset_version}.")
 
     def model(self, version: str) -> Model | None:
         """One model."""
@@ -224,14 +257,75 @@ class Registry:
             row = connection.execute(query.order_by(columns.sequence.desc()).limit(1)).one_or_none()
         return Model(**row._mapping) if row else None
 
-    def set_status(self, version: str, status: ModelStatus) -> None:
-        """Moves a model on in its life; a deployed model is not set back to evaluated."""
+    def decide(self, version: str, after: ModelStatus, actor: str, reason: str, figures: dict[str, Any] | None = None) -> bool:
+        """Moves a model that does not serve to another stage, and notes who did so and why.
+
+        Args:
+            version: The model.
+            after: Its new stage: candidate, accepted or rejected.
+            actor: A person's name, or the policy that decided.
+            reason: Why.
+            figures: What the decision was based on.
+
+        Returns:
+            False when it was there already.
+
+        Raises:
+            TwinError: When there is no such model, or it serves or has served.
+        """
         columns = tables.models.c
-        statement = update(tables.models).where(columns.version == version).values(status=status)
-        if status == "evaluated":
-            statement = statement.where(columns.status != "deployed")
         with self.database.begin() as connection:
-            connection.execute(statement)
+            row = connection.execute(
+                select(columns.author, columns.status).where(columns.version == version).with_for_update()
+            ).one_or_none()
+            if row is None:
+                raise TwinError(f"There is no model {version}.")
+            if row.status == after:
+                return False
+            if row.status in ("deployed", "retired"):
+                raise TwinError(f"Model {version} is {row.status} and cannot become {after}.")
+            connection.execute(update(tables.models).where(columns.version == version).values(status=after))
+            _note(connection, row.author, version, row.status, after, actor, reason, figures)
+            return True
+
+    def transitions(self, author: str) -> list[Transition]:
+        """Every step of the author's models, newest first."""
+        columns = tables.transitions.c
+        fields = [column for column in columns if column.name != "sequence"]
+        with self.database.begin() as connection:
+            rows = connection.execute(select(*fields).where(columns.author == author).order_by(columns.sequence.desc()))
+            return [Transition(**row._mapping) for row in rows]
+
+    def thresholds(self, author: str) -> Thresholds:
+        """What the author's models must show before they serve.
+
+        Raises:
+            TwinError: When what is stored can no longer be read.
+        """
+        with self.database.begin() as connection:
+            stored = connection.scalar(select(tables.authors.c.thresholds).where(tables.authors.c.name == author)) or {}
+        try:
+            return Thresholds(**stored)
+        except ValidationError as error:
+            raise TwinError(f"The thresholds of {author} cannot be read ({error}). Set them again with `twin gate {author}`.") from error
+
+    def change_thresholds(self, author: str, changes: dict[str, Any]) -> Thresholds:
+        """Changes some of the author's thresholds; None takes one back to its default.
+
+        Raises:
+            TwinError: When one is unknown or cannot have that value.
+        """
+        columns = tables.authors.c
+        with self.database.begin() as connection:
+            stored = connection.scalar(select(columns.thresholds).where(columns.name == author).with_for_update()) or {}
+            wanted = {name: value for name, value in {**stored, **changes}.items() if value is not None}
+            try:
+                found = Thresholds(**wanted)
+            except ValidationError as error:
+                problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+                raise TwinError(f"These thresholds cannot be: {problems}.") from error
+            connection.execute(update(tables.authors).where(columns.name == author).values(thresholds=wanted))
+        return found
 
     def deployment(self, author: str) -> Deployment | None:
         """What serves the author now."""
@@ -249,12 +343,15 @@ class Registry:
     def record_deployment(self, deployment: Deployment) -> None:
         """Switches an author over: one transaction marks the new version deployed and the one before retired."""
         row = {name: getattr(deployment, name) for name in ("author", "model_version", "engine", "url", "model_uri", "pid")}
-        models = tables.models
         with self.database.begin() as connection:
-            connection.execute(
-                update(models).where(models.c.author == deployment.author, models.c.status == "deployed").values(status="retired")
-            )
-            connection.execute(update(models).where(models.c.version == deployment.model_version).values(status="deployed"))
+            _retire(connection, deployment.author, f"Replaced by {deployment.model_version}.", but=deployment.model_version)
+            columns = tables.models.c
+            before = connection.scalar(select(columns.status).where(columns.version == deployment.model_version))
+            connection.execute(update(tables.models).where(columns.version == deployment.model_version).values(status="deployed"))
+            if before != "deployed":
+                _note(
+                    connection, deployment.author, deployment.model_version, before, "deployed", DEPLOYMENT, f"Serves at {deployment.url}."
+                )
             connection.execute(
                 insert(tables.deployments)
                 .values(**row)
@@ -263,7 +360,32 @@ class Registry:
 
     def remove_deployment(self, author: str) -> None:
         """Forgets the author's endpoint, and marks its model retired."""
-        models = tables.models
         with self.database.begin() as connection:
-            connection.execute(update(models).where(models.c.author == author, models.c.status == "deployed").values(status="retired"))
+            _retire(connection, author, "Taken down.")
             connection.execute(delete(tables.deployments).where(tables.deployments.c.author == author))
+
+
+def _retire(connection: Connection, author: str, reason: str, but: str = "") -> None:
+    columns = tables.models.c
+    served = connection.scalars(
+        update(tables.models)
+        .where(columns.author == author, columns.status == "deployed", columns.version != but)
+        .values(status="retired")
+        .returning(columns.version)
+    )
+    for version in served.all():
+        _note(connection, author, version, "deployed", "retired", DEPLOYMENT, reason)
+
+
+def _note(
+    connection: Connection,
+    author: str,
+    version: str,
+    before: str | None,
+    after: str,
+    actor: str,
+    reason: str,
+    figures: dict[str, Any] | None = None,
+) -> None:
+    row = {"author": author, "model_version": version, "before": before, "after": after, "actor": actor, "reason": reason}
+    connection.execute(insert(tables.transitions).values(**row, figures=figures or {}))

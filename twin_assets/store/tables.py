@@ -36,6 +36,13 @@ authors = Table(
     Column(
         "names", JSONB, nullable=False, server_default=text("'[]'::jsonb"), comment="Names and handles that the author publishes under."
     ),
+    Column(
+        "thresholds",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'::jsonb"),
+        comment="What of the gate's thresholds differs from the defaults.",
+    ),
     schema="registry",
     comment="One row per author: a partition of the asset graph.",
 )
@@ -231,7 +238,7 @@ artifacts = Table(
     "artifacts",
     metadata,
     Column("author", Text, primary_key=True),
-    Column("kind", Text, primary_key=True, comment="voice_profile, instruct_dataset or eval_report."),
+    Column("kind", Text, primary_key=True, comment="Such as voice_profile, instruct_dataset, eval_texts, eval_report."),
     Column("version", Text, primary_key=True, comment="Hash of the content."),
     Column("uri", Text, nullable=False),
     Column("figures", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
@@ -251,12 +258,29 @@ models = Table(
     Column("base_model", Text, nullable=False),
     Column("adapter_uri", Text, nullable=False),
     Column("figures", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
-    Column("status", Text, nullable=False, comment="trained, evaluated, deployed or retired."),
+    Column("status", Text, nullable=False, comment="candidate, accepted, rejected, deployed or retired."),
     Column("sequence", BigInteger, nullable=False, server_default=text("nextval('registry.sequence')")),
     _created(),
     Index("models_author", "author"),
     schema="registry",
     comment="The model registry: every trained adapter, with what it was made from.",
+)
+
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, server_default=text("nextval('registry.sequence')")),
+    Column("author", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("before", Text, comment="Empty for a model that is new."),
+    Column("after", Text, nullable=False),
+    Column("actor", Text, nullable=False, comment="Who: a person, or the policy that decided."),
+    Column("reason", Text, nullable=False),
+    Column("figures", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment="What the decision was based on."),
+    _created(),
+    Index("transitions_author", "author", "sequence"),
+    schema="registry",
+    comment="Every step in the life of every model: who let it serve, and why. Rows are only added.",
 )
 
 deployments = Table(

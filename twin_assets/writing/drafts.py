@@ -147,7 +147,10 @@ class Writer:
         return judged
 
     def _judged(self, author: str, text: str) -> Voice | str:
-        profile = self._profile(author)
+        try:
+            profile = self._profile(author)
+        except TwinError as error:  # its file is gone, or of an older format: the draft is whole all the same
+            return str(error)
         if profile is None:
             return f"{author} has no voice profile yet. Run: twin run {author} --to voice_profile"
         judged = judge(profile, text)

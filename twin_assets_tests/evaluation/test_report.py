@@ -38,7 +38,7 @@ def test_hostile_texts_stay_texts(page: _Page):
 
 
 def test_the_page_needs_nothing_beside_it(page: _Page):
-    assert len(page.links) == 3
+    assert len(page.links) == 4
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
 
 
@@ -46,7 +46,7 @@ def test_every_rung_is_in_the_table_with_its_interval(ladder: Ladder):
     lines = table(ladder).splitlines()
     assert len(lines) == 2 + len(ladder.rungs)
     assert len({line.count("|") for line in lines}) == 1
-    assert "7 of 8 = 88% (53% to 98%)" in next(line for line in lines if line.startswith("| Twin |"))
+    assert "6 of 8 = 75% (41% to 93%)" in next(line for line in lines if line.startswith("| Twin |"))
     assert all(label in "\n".join(lines) for label in LABELS.values())
 
 
@@ -62,6 +62,13 @@ def test_plots_are_pictures_and_differ_with_the_figures():
     assert all(data.startswith(_PNG) for data in one.values())
     assert one["voice.png"] != other["voice.png"]
     assert one["verbatim.png"] == other["verbatim.png"]
+
+
+def test_the_differences_have_their_intervals(ladder: Ladder):
+    markdown = to_markdown(ladder)
+    assert "| Texts that sound like the author: twin over base + few-shot + RAG | +0.12 |" in markdown
+    assert "another author's twin" in markdown
+    assert "too little to score" in to_html(make_ladder(prompts=8, base=2), {}) + markdown
 
 
 def test_a_single_prompt_is_enough_for_a_report():

@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_assets.evaluation.rungs import Task, Yardsticks, evenly, measure, wilson
+from twin_assets.evaluation.rungs import Task, Yardsticks, kept, measure
+from twin_assets.evaluation.statistics import evenly, paired, wilson
+from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import build_profile
 from twin_assets_tests.evaluation.conftest import make_ladder
@@ -34,7 +36,9 @@ def _task(place: int, passages: tuple[str, ...] = ()) -> Task:
 
 def test_a_rung_counts_whose_voice_it_is(yardsticks: Yardsticks):
     rung = measure("twin", [_OWN * 6, _OTHER * 6, ""], [_task(0), _task(1), _task(2)], yardsticks, [])
-    assert [voice.own for voice in rung.voices] == [True, False, False]
+    assert rung.attributed == [True, False, False]
+    assert isinstance(rung.voices[2], NotEnough)
+    assert rung.scores[2] == 0
     assert rung.own == 1
     assert rung.attribution == pytest.approx(1 / 3)
 
@@ -57,9 +61,37 @@ def test_what_stood_in_the_prompt_is_copied_but_not_memorised(yardsticks: Yardst
     assert measure("twin", [copy], [_task(0)], yardsticks, [copy]).memorised.words == 0
 
 
+def test_what_is_quoted_is_no_copy(yardsticks: Yardsticks):
+    quoted = 'He wrote: "a thermometer with a magnet on its back costs nine dollars". So I went.'
+    assert measure("twin", [quoted], [_task(0)], yardsticks, []).verbatim.words == 0
+    assert measure("twin", [quoted.replace('"', "")], [_task(0)], yardsticks, []).verbatim.words == 11
+
+
+def test_key_points_are_counted_whatever_their_ending():
+    assert kept("Two Thermometers and an oven.", ("thermometer", "ovens", "bread")) == pytest.approx(1 / 3)
+    assert kept("", ("bread",)) == 0
+
+
+def test_a_difference_is_taken_prompt_by_prompt():
+    found = paired([1, 1, 1, 1, 0, 1, 1, 1], [0, 0, 1, 0, 0, 0, 1, 0])
+    assert found.mean == pytest.approx(5 / 8)
+    assert 0 < found.low < found.mean < found.high <= 1
+    assert paired([1, 0] * 8, [0, 1] * 8).low < 0
+    assert paired([0.5] * 4, [0.5] * 4) == paired([], []).__class__(0.0, 0.0, 0.0)
+
+
+def test_the_ladder_says_what_it_is_climbed_for():
+    figures = make_ladder(base=1, twin=8).figures
+    assert figures["voice_gain"] == pytest.approx(4 / 8)  # the seventh text of the twin is empty and counts for nobody
+    assert figures["voice_gain_low"] > 0
+    assert figures["ceiling_gain"] == pytest.approx(-1 / 8)
+    assert figures["unscored_twin"] == 1
+    assert figures["beats_other_twin"] == pytest.approx(6 / 8)
+
+
 def test_figures_name_what_the_gate_and_the_benchmarks_read():
     figures = make_ladder(base=3, twin=7, memorised=6).figures
-    assert (figures["voice_base"], figures["voice_twin"], figures["voice_human"]) == (0.375, 0.875, 1)
+    assert (figures["voice_base"], figures["voice_twin"], figures["voice_human"]) == (0.375, 0.75, 1)
     assert (figures["memorised_longest"], figures["verbatim_longest"]) == (6, 9)
     assert all(isinstance(value, int | float) for value in figures.values())
 

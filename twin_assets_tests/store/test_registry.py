@@ -5,6 +5,7 @@ import pytest
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Deployment, Model, Registry
+from twin_assets.store.thresholds import Thresholds
 
 
 @pytest.fixture
@@ -67,14 +68,49 @@ def test_switching_over_retires_the_old_version(registry: Registry) -> None:
     assert deployment.model_version == "m2"
 
 
-def test_evaluating_a_deployed_model_leaves_it_deployed(registry: Registry) -> None:
+def test_every_step_of_a_model_is_noted(registry: Registry) -> None:
     registry.record_model(_model("m1"))
-    registry.set_status("m1", "evaluated")
+    registry.record_model(_model("m1"))
+    assert registry.decide("m1", "accepted", "jo", "It sounds right.", {"voice_twin": 0.9})
+    assert not registry.decide("m1", "accepted", "jo", "Again.")
     registry.record_deployment(_deployment("m1"))
-    registry.set_status("m1", "evaluated")
-    model = registry.model("m1")
-    assert model is not None
-    assert model.status == "deployed"
+    registry.record_deployment(_deployment("m1"))
+    registry.record_model(_model("m2"))
+    registry.record_deployment(_deployment("m2"))
+    registry.remove_deployment("jane")
+    steps = [(one.model_version, one.before, one.after, one.actor) for one in reversed(registry.transitions("jane"))]
+    assert steps == [
+        ("m1", None, "candidate", "training"),
+        ("m1", "candidate", "accepted", "jo"),
+        ("m1", "accepted", "deployed", "deployment"),
+        ("m2", None, "candidate", "training"),
+        ("m1", "deployed", "retired", "deployment"),
+        ("m2", "candidate", "deployed", "deployment"),
+        ("m2", "deployed", "retired", "deployment"),
+    ]
+    assert registry.transitions("jane")[-2].figures == {"voice_twin": 0.9}
+
+
+def test_what_serves_or_has_served_is_not_decided_about(registry: Registry) -> None:
+    registry.record_model(_model("m1"))
+    registry.record_deployment(_deployment("m1"))
+    with pytest.raises(TwinError, match="m1 is deployed and cannot become rejected"):
+        registry.decide("m1", "rejected", "jo", "Too late.")
+    with pytest.raises(TwinError, match="no model ghost"):
+        registry.decide("ghost", "accepted", "jo", "Who?")
+
+
+def test_thresholds_are_the_authors_own(registry: Registry) -> None:
+    registry.add_author("jane")
+    registry.add_author("joe")
+    assert registry.change_thresholds("jane", {"policy": "manual", "slop_over_author": "3.5"}).policy == "manual"
+    assert registry.thresholds("jane").slop_over_author == 3.5
+    assert registry.thresholds("joe") == Thresholds.model_validate({})
+    assert registry.change_thresholds("jane", {"policy": None}).policy == "auto"
+    for change in ({"verbatim": 3}, {"policy": "maybe"}, {"verbatim_words": "many"}):
+        with pytest.raises(TwinError, match="These thresholds cannot be"):
+            registry.change_thresholds("jane", change)
+    assert registry.thresholds("jane").slop_over_author == 3.5
 
 
 def test_a_deployment_of_an_unknown_model_is_refused_and_changes_nothing(registry: Registry) -> None:

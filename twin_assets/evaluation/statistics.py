@@ -1,0 +1,50 @@
+"""Shares and differences with their uncertainty."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean difference over the same prompts, with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired(first: Sequence[float], second: Sequence[float]) -> Difference:
+    """How much more the first has than the second, prompt by prompt: the paired bootstrap, with prompts drawn anew.
+
+    Args:
+        first: One value per prompt.
+        second: One value per prompt, in the same order.
+    """
+    each = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    if not len(each):
+        return Difference(0.0, -1.0, 1.0)
+    drawn = np.random.default_rng(0).integers(0, len(each), size=(RESAMPLES, len(each)))
+    low, high = np.quantile(each[drawn].mean(axis=1), (0.025, 0.975))
+    return Difference(float(each.mean()), float(low), float(high))
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The Wilson 95 % interval of a share: right for few trials and for shares near 0 and 1."""
+    if not trials:
+        return 0.0, 1.0
+    z, share = 1.959964, successes / trials
+    centre = share + z * z / (2 * trials)
+    spread = z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def evenly(count: int, limit: int) -> list[int]:
+    """At most ``limit`` of the positions 0 to ``count`` - 1, spread evenly."""
+    taken = min(count, limit)
+    return [(2 * place + 1) * count // (2 * taken) for place in range(taken)]
