@@ -94,15 +94,17 @@ def _verdict(
         "passed" if evaluation.passed else "failed",
         evaluation.severity.value,
         node.blocking,
-        evaluation.description or _row_count(evaluation) + (node.description or ""),
+        evaluation.description or _said(evaluation, node.description or ""),
         _seconds(record, evaluation, seconds),
     )
 
 
-def _row_count(evaluation: dg.AssetCheckEvaluation) -> str:
-    """Of a dbt test that failed: dbt says no more."""
-    count = evaluation.metadata.get("dagster_dbt/failed_row_count")
-    return f"{count.value} rows are against it: " if count and not evaluation.passed else ""
+def _said(evaluation: dg.AssetCheckEvaluation, must_hold: str) -> str:
+    """For an evaluation that says nothing itself, such as that of a dbt test."""
+    if evaluation.passed:
+        return must_hold
+    rows = evaluation.metadata.get("dagster_dbt/failed_row_count")
+    return f"{f'{rows.value} rows are against it.' if rows else 'This does not hold.'} {must_hold}".strip()
 
 
 def _seconds(record: AssetCheckExecutionRecord, evaluation: dg.AssetCheckEvaluation, seconds: Seconds) -> float | None:

@@ -36,6 +36,7 @@ features = typer.Typer(no_args_is_help=True, help="What search works with: embed
 app.add_typer(features, name="features")
 
 INTERRUPTED = 130
+LOG_WIDTH = 180  # of a table that no terminal shows
 DEMO_PROMPT = "a small thing that went wrong this week"
 
 console = Console(file=sys.stdout, highlight=False)  # a run sends what libraries print to its log
@@ -366,10 +367,12 @@ def _print_verdicts(found: list[Any]) -> None:
     from twin_assets.verdicts import COLUMNS, summary, table_rows
 
     styles = {"failed": "red", "not run": "yellow"}
-    table = Table(*COLUMNS, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for name in COLUMNS:
+        table.add_column(name, overflow="fold")  # a name that is cut off cannot be looked for
     for row in table_rows(found):
         table.add_row(*map(escape, row), style=styles.get(row[2]))
-    console.print(table)
+    console.print(table, width=console.width if console.is_terminal else max(console.width, LOG_WIDTH))
     console.print(summary(found))
 
 

@@ -139,7 +139,11 @@ def _markdown_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield f"|{'---|' * (len(COLUMNS) + 1)}"
     for verdict, row in zip(_by_urgency(verdicts), table_rows(verdicts), strict=True):
         mark = WARNING if verdict.status != "passed" and not verdict.is_error else MARKS[verdict.status]
-        yield f"| {' | '.join([mark, *map(_cell, row)])} |"
+        yield f"| {' | '.join([mark, *map(_code, row[:2]), *map(_cell, row[2:])])} |"
+
+
+def _code(name: str) -> str:
+    return f"`{name}`"
 
 
 def _cell(text: str) -> str:

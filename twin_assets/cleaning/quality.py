@@ -160,7 +160,10 @@ left join cleaning.dropped_blocks as removed on removed.document_id = cleaned.do
 where cleaned.author = :author
 group by cleaned.document_id, cleaned.boilerplate_lines
 having (cleaned.boilerplate_lines > 0 and count(removed.document_id) = 0)
-    or count(*) filter (where removed.removed_text !~ '\\S' or removed.reason is null or removed.lane not in ('both', 'voice')) > 0
+    or bool_or(
+        removed.document_id is not null
+        and (removed.removed_text ~ '\\S' and removed.reason <> '' and removed.lane in ('both', 'voice')) is not true
+    )
 """
 
 
