@@ -339,8 +339,8 @@ def checks(
         xml_file.write_text(verdicts.junit_xml(found), "utf-8")
     if markdown:
         markdown.write_text(verdicts.markdown(found), "utf-8")
-    if ci:
-        raise typer.Exit(verdicts.exit_code(found))
+    if ci and verdicts.exit_code(found):
+        raise TwinError(f"Failed, or did not run: {', '.join(f'{one.asset} {one.check}' for one in found if one.is_error) or 'no checks'}.")
 
 
 def _checks_of(author: str) -> list[Any]:

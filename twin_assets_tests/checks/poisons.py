@@ -214,7 +214,7 @@ CLEANED = {
         )
     ],
     "no_interface_lines": [Poison("a button that the rules of cleaning do not know", voice(r"text_for_voice || E'\n\nSign in'"))],
-    "apostrophes_survive": [Poison("apostrophes are lost", voice("replace(text_for_voice, , )"), [PUNCTUATION])],
+    "apostrophes_survive": [Poison("apostrophes are lost", voice("replace(text_for_voice, '''', '')"), [PUNCTUATION])],
     "punctuation_is_kept": [Poison("a single comma is lost", voice("regexp_replace(text_for_voice, ',', '')"))],
     "paragraphs_survive": [Poison("paragraphs run together", voice(r"replace(text_for_voice, E'\n\n', ' ')"))],
     "own_words_only": [

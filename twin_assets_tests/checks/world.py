@@ -148,11 +148,10 @@ class Checks:
         return {evaluation.asset_check_key for evaluation in evaluations if not evaluation.passed}
 
 
-def make_assets(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-    """The graph up to the training."""
-    keys = [key for key in defs.resolve_all_asset_keys() if tuple(key.path) not in NEVER_MADE]
+def make_assets(instance: dg.DagsterInstance, author: str, keys: Sequence[dg.AssetKey]) -> dg.ExecuteInProcessResult:
+    """One run."""
     job = defs.resolve_job_def("twin")
-    return job.execute_in_process(instance=instance, partition_key=AUTHOR, asset_selection=keys, raise_on_error=False, run_config=QUIET)
+    return job.execute_in_process(instance=instance, partition_key=author, asset_selection=keys, raise_on_error=False, run_config=QUIET)
 
 
 def stand_in(registry: Registry, url: str) -> None:
