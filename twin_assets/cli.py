@@ -372,8 +372,9 @@ def _print_verdicts(found: list[Any]) -> None:
         table.add_column(name, overflow="fold")  # a name that is cut off cannot be looked for
     for row in table_rows(found):
         table.add_row(*map(escape, row), style=styles.get(row[2]))
-    console.print(table, width=console.width if console.is_terminal else max(console.width, LOG_WIDTH))
-    console.print(summary(found))
+    wide = console if console.is_terminal else Console(file=console.file, highlight=False, width=max(console.width, LOG_WIDTH))
+    wide.print(table)
+    wide.print(summary(found))
 
 
 @app.command()
