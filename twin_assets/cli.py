@@ -36,6 +36,7 @@ features = typer.Typer(no_args_is_help=True, help="What search works with: embed
 app.add_typer(features, name="features")
 
 INTERRUPTED = 130
+LOG_WIDTH = 180  # of a table that no terminal shows
 DEMO_PROMPT = "a small thing that went wrong this week"
 
 console = Console(file=sys.stdout, highlight=False)  # a run sends what libraries print to its log
@@ -312,6 +313,68 @@ def run(
     registry.require_author(name)
     _run(name, to, settings)
     _print_unread(name, unanswered(last_reads(registry.database, name)))
+
+
+@app.command()
+def checks(
+    author: Annotated[str | None, typer.Argument(metavar="AUTHOR", help="Whose checks; not with --ci.")] = None,
+    ci: Annotated[
+        bool, typer.Option("--ci", help="Materialize the graph for the sample author in a home of its own; end with 1 if a check fails.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML; checks.xml with --ci.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how each asset check ended: the newest verdicts on an author, or those of a run made for it."""
+    from twin_assets import verdicts
+
+    if ci == (author is not None):
+        raise typer.BadParameter("give an AUTHOR, or --ci for the sample author")
+    found = _checks_of_the_sample_author(as_json) if author is None else _checks_of(author)
+    if as_json:
+        typer.echo(json.dumps({"checks": [asdict(verdict) for verdict in found]}, indent=1, ensure_ascii=False))
+    else:
+        _print_verdicts(found)
+    if xml_file := junit or (Path("checks.xml") if ci else None):
+        xml_file.write_text(verdicts.junit_xml(found), "utf-8")
+    if markdown:
+        markdown.write_text(verdicts.markdown(found), "utf-8")
+    if ci and verdicts.exit_code(found):
+        raise TwinError(f"Failed, or did not run: {', '.join(f'{one.asset} {one.check}' for one in found if one.is_error) or 'no checks'}.")
+
+
+def _checks_of(author: str) -> list[Any]:
+    settings = get_settings()
+    _registry(settings).require_author(author)
+    from twin_assets.checking import newest_verdicts
+
+    return newest_verdicts(author, settings)
+
+
+def _checks_of_the_sample_author(quiet: bool) -> list[Any]:
+    from twin_assets.homes import home_of_its_own
+
+    with home_of_its_own() as settings:  # first: the graph reads the settings when it is loaded
+        from twin_assets.checking import check_sample_author
+
+        if quiet:
+            return check_sample_author(settings, lambda _: None)
+        with _progress() as show:
+            return check_sample_author(settings, show)
+
+
+def _print_verdicts(found: list[Any]) -> None:
+    from twin_assets.verdicts import COLUMNS, summary, table_rows
+
+    styles = {"failed": "red", "not run": "yellow"}
+    table = Table(box=None, header_style="bold")
+    for name in COLUMNS:
+        table.add_column(name, overflow="fold")  # a name that is cut off cannot be looked for
+    for row in table_rows(found):
+        table.add_row(*map(escape, row), style=styles.get(row[2]))
+    wide = console if console.is_terminal else Console(file=console.file, highlight=False, width=max(console.width, LOG_WIDTH))
+    wide.print(table)
+    wide.print(summary(found))
 
 
 @app.command()

@@ -54,6 +54,7 @@ class RunReport:
         success: Whether every step and every check of severity ERROR passed.
         steps: The assets, as far as they got.
         error: Everything that went wrong, one problem after the other.
+        errors: What went wrong in each step that failed, by its name.
         failed_checks: Those of the problems that are failed checks.
         metadata: What each materialized asset said about itself.
     """
@@ -62,6 +63,7 @@ class RunReport:
     success: bool
     steps: list[Step]
     error: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
     failed_checks: list[str] = field(default_factory=list)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -137,7 +139,7 @@ def materialize(author: str, to: str | None, settings: Settings, on_change: Call
         if event.asset_key is not None
     }
     error = "\n".join([*(f"{name}: {message}" for name, message in tracker.errors.items()), *failed])
-    return RunReport(run_id, result.success and not failed, list(tracker.steps.values()), error, failed, metadata)
+    return RunReport(run_id, result.success and not failed, list(tracker.steps.values()), error, tracker.errors, failed, metadata)
 
 
 def end_dead_runs(settings: Settings, everything: bool = False) -> list[str]:

@@ -11,6 +11,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import psycopg
 import pytest
@@ -18,7 +19,7 @@ import structlog
 from rich.console import Console
 from sqlalchemy import text
 
-from twin_assets import cli, runs
+from twin_assets import checking, cli, runs
 from twin_assets.cleaning import scratch
 from twin_assets.ingest import read as reading_module
 from twin_assets.ingest.registry import open_source
@@ -30,6 +31,7 @@ from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Registry
 from twin_assets.store.tables import SCHEMAS
+from twin_assets.verdicts import Status, Verdict
 
 pytestmark = [  # Dagster's own calls
     pytest.mark.filterwarnings("ignore:The .__fields__. attribute is deprecated"),
@@ -242,7 +244,7 @@ def test_forget_says_that_it_is_not_built(twin: Callable[..., Result], database:
 
 def test_an_unknown_author_is_told_who_is_known(twin: Callable[..., Result], posts: Path) -> None:
     twin("add", "jane", "--source", str(posts))
-    for command in (["run", "joe"], ["forget", "joe"]):
+    for command in (["run", "joe"], ["forget", "joe"], ["checks", "joe"]):
         failed(twin(*command), "No author 'joe'", "Known: jane", "twin add joe")
     failed(twin("write", "joe", "bread"), "joe")
 
@@ -301,6 +303,43 @@ def test_after_ctrl_c_the_same_command_goes_on_and_child_processes_print_to_the_
     assert "noise of a child" not in capfd.readouterr().err
 
 
+def test_checks_show_the_newest_verdicts_and_write_them(twin: Callable[..., Result], posts: Path, tmp_path: Path) -> None:
+    twin("add", "jane", "--source", str(posts))
+    assert twin("run", "jane", "--to", "raw_posts").code == 0
+    result = twin("checks", "jane", "--junit", str(tmp_path / "found.xml"), "--markdown", str(tmp_path / "found.md"))
+    assert result.code == 0
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    assert any(line.startswith("ingest/raw_posts own_posts_present passed ERROR") for line in lines)
+    assert any(line.startswith("voice/voice_profile author_is_recognised not run ERROR") for line in lines)
+    found = {(check["asset"], check["check"]): check for check in json.loads(twin("checks", "jane", "--json").out)["checks"]}
+    assert found["ingest/raw_posts", "own_posts_present"]["status"] == "passed"
+    assert found["features/chunks", "chunks_cover_documents"]["blocking"]
+    assert len(ElementTree.parse(tmp_path / "found.xml").findall(".//testcase")) == len(found)
+    assert (tmp_path / "found.md").read_text().startswith("### Asset checks")
+
+
+@pytest.mark.parametrize(("status", "code"), [("passed", 0), ("failed", 1), ("not run", 1)])
+def test_checks_of_ci_end_with_1_unless_all_passed(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: Status, code: int
+) -> None:
+    homes = []
+
+    def check(own: Settings, on_change: object) -> list[Verdict]:
+        homes.append(own.home)
+        return [Verdict("features/chunks", "covered", status, description="[two] have none")]
+
+    monkeypatch.setattr(checking, "check_sample_author", check)
+    monkeypatch.delenv("TWIN_HOME")
+    monkeypatch.chdir(tmp_path)
+    result = call("checks", "--ci")
+    assert result.code == code
+    assert "[two] have none" in result.out
+    assert ("features/chunks covered" in result.err) == bool(code)
+    assert ElementTree.parse("checks.xml").find(".//testcase") is not None
+    assert json.loads(call("checks", "--ci", "--json").out)["checks"][0]["status"] == status
+    assert homes and not any(home.exists() or home == settings.home for home in homes)
+
+
 def test_write_needs_a_deployment_and_a_prompt(twin: Callable[..., Result], posts: Path) -> None:
     twin("add", "jane", "--source", str(posts))
     failed(twin("write", "jane", "bread"), "not deployed yet", "twin run jane")
@@ -320,6 +359,8 @@ def test_write_needs_a_deployment_and_a_prompt(twin: Callable[..., Result], post
         (["inspect", "--author", "jane", "--until", "2024-01-01"], "--until"),
         (["write", "jane", "bread", "--words", "5"], "20"),
         (["run", "jane", "--fast"], "--fast"),
+        (["checks"], "AUTHOR"),
+        (["checks", "jane", "--ci"], "AUTHOR"),
     ],
 )
 def test_a_usage_error_ends_with_2(settings: Settings, arguments: list[str], said: str) -> None:

@@ -1,6 +1,7 @@
 """Checks on the cleaned documents of one author, beside those that dbt's tests become."""
 
 from collections.abc import Callable
+from functools import update_wrapper
 
 import dagster as dg
 
@@ -11,10 +12,12 @@ from twin_assets.resources import PlatformResource
 from twin_assets.store.database import Database
 
 
-def _check(holds: Callable[[Database, str], quality.Finding], asset: dg.AssetKey = CLEANED_DOCUMENTS) -> dg.AssetChecksDefinition:
-    """A blocking check, named and described as the function that knows what must hold."""
+def _check(
+    holds: Callable[[Database, str], quality.Finding], asset: dg.AssetKey = CLEANED_DOCUMENTS, blocking: bool = True
+) -> dg.AssetChecksDefinition:
+    """A check that is named and described as the function that knows what must hold."""
 
-    @dg.asset_check(asset=asset, name=holds.__name__, description=holds.__doc__, blocking=True)
+    @dg.asset_check(asset=asset, name=holds.__name__, description=holds.__doc__, blocking=blocking)
     def check(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
         finding = holds(platform.raw_database(), context.op_execution_context.partition_key)
         return dg.AssetCheckResult(passed=finding.passed, description=finding.description, metadata=finding.figures)
@@ -39,3 +42,18 @@ paragraphs_survive = _check(quality.paragraphs_survive)
 own_words_only = _check(quality.own_words_only)
 every_post_accounted_for = _check(quality.every_post_accounted_for, DROPPED_DOCUMENTS)
 every_post_annotated = _check(quality.every_post_annotated, ANNOTATIONS)
+
+
+def _view_check(holds: Callable[[Database, str, str], quality.Finding], view: str) -> dg.AssetChecksDefinition:
+    """A check on one of several views, which blocks nothing: no asset is made from it that is not made together with it."""
+
+    def about(database: Database, author: str) -> quality.Finding:
+        return holds(database, author, view)
+
+    return _check(update_wrapper(about, holds), dg.AssetKey(["cleaning", view]), blocking=False)
+
+
+every_post_staged_once = _check(quality.every_post_staged_once, dg.AssetKey(["cleaning", "stg_posts"]), blocking=False)
+families_are_their_own = [_view_check(quality.family_is_its_own, family) for family in quality.FAMILIES]
+views_show_their_kinds = [_view_check(quality.view_shows_its_kinds, view) for view in quality.KINDS]
+every_removal_says_why = _check(quality.every_removal_says_why, dg.AssetKey(["cleaning", "dropped_blocks"]), blocking=False)

@@ -122,6 +122,50 @@ left join cleaning.annotations as notes on notes.document_id = raw.id and notes.
 where raw.author = :author and raw.state = 'kept' and raw.deleted_at is null and notes.document_id is null
 """
 
+# What the views of staging and for people show, held against the tables that they are made from.
+FAMILIES = ("stg_social", "stg_publications", "stg_code", "stg_files")
+KINDS = {
+    "documents": ("post", "article", "note", "comment", "code"),
+    "posts": ("post", "note", "comment"),
+    "articles": ("article",),
+    "code": ("code",),
+}
+
+_STAGED = """
+select raw.id, count(staged.document_id)
+from ingest.raw_posts as raw
+left join cleaning.stg_posts as staged on staged.document_id = raw.id and staged.author = raw.author
+where raw.author = :author
+group by raw.id
+having count(staged.document_id) <> 1
+"""
+
+_SHOWN = """
+with cleaned as (
+    select document_id, title, text_for_voice, text_for_rag from cleaning.cleaned_documents
+    where author = :author and kind = any(:kinds)
+),
+shown as (
+    select document_id, title, text_for_voice, text_for_rag from cleaning.{view} where author = :author
+)
+(select document_id, 'is not shown as it is' from (table cleaned except all table shown) as missing)
+union all
+(select document_id, 'is shown and should not be' from (table shown except all table cleaned) as surplus)
+"""
+
+_REMOVALS = """
+select cleaned.document_id, count(removed.document_id)
+from cleaning.cleaned_documents as cleaned
+left join cleaning.dropped_blocks as removed on removed.document_id = cleaned.document_id
+where cleaned.author = :author
+group by cleaned.document_id, cleaned.boilerplate_lines
+having (cleaned.boilerplate_lines > 0 and count(removed.document_id) = 0)
+    or bool_or(
+        removed.document_id is not null
+        and (removed.removed_text ~ '\\S' and removed.reason <> '' and removed.lane in ('both', 'voice')) is not true
+    )
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -210,6 +254,41 @@ def every_post_annotated(database: Database, author: str) -> Finding:
     return Finding(not missing, f"{missing} kept posts were not looked at; none of them goes further.", {"missing": missing})
 
 
-def _query(database: Database, statement: str, author: str, **values: str) -> Sequence[tuple]:
+def every_post_staged_once(database: Database, author: str) -> Finding:
+    """Each raw post is in one family of platforms, and in one only."""
+    rows = _query(database, _STAGED, author)
+    examples = [f"{post}: {times} times" for post, times in rows[:10]]
+    return Finding(not rows, f"{len(rows)} raw posts are not staged exactly once.", {"posts": len(rows), "examples": examples})
+
+
+def family_is_its_own(database: Database, author: str, family: str) -> Finding:
+    """No post of a family of platforms is in another one too, and each has a publication: boilerplate is counted by that."""
+    others = " union all ".join(f"select document_id from cleaning.{other} where author = :author" for other in FAMILIES if other != family)
+    statement = f"""
+        select document_id, coalesce(publication, '') from cleaning.{family}
+        where author = :author and (coalesce(publication, '') = '' or document_id in ({others}))
+    """
+    rows = _query(database, statement, author)
+    examples = [f"{post}: {'in another family too' if publication else 'no publication'}" for post, publication in rows[:10]]
+    return Finding(not rows, f"{len(rows)} posts have no publication or are in two families.", {"posts": len(rows), "examples": examples})
+
+
+def view_shows_its_kinds(database: Database, author: str, view: str) -> Finding:
+    """A view for people shows the cleaned documents of its kinds, with both their texts, and no others."""
+    rows = _query(database, _SHOWN.format(view=view), author, kinds=list(KINDS[view]))
+    examples = [f"{document} {what}" for document, what in rows[:10]]
+    return Finding(not rows, f"{len(rows)} rows differ from the cleaned documents.", {"rows": len(rows), "examples": examples})
+
+
+def every_removal_says_why(database: Database, author: str) -> Finding:
+    """What was taken out of a document is listed, with its reason and the texts that it was taken out of."""
+    rows = _query(database, _REMOVALS, author)
+    examples = [str(document) for document, _ in rows[:10]]
+    return Finding(
+        not rows, f"Of {len(rows)} documents something was removed without a word.", {"documents": len(rows), "examples": examples}
+    )
+
+
+def _query(database: Database, statement: str, author: str, **values: str | list[str]) -> Sequence[tuple]:
     with database.begin() as connection:
         return [tuple(row) for row in connection.execute(text(statement), {"author": author, **values})]
