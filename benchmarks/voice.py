@@ -15,7 +15,8 @@ from twin_assets.voice.trial import TEXT_WORDS, trial
 
 FRONT_MATTER = re.compile(r"\A(?:---|\+\+\+)\n.*?\n(?:---|\+\+\+)\n", re.DOTALL)
 NO_PROSE = re.compile(
-    r"^(```|~~~).*?^\1[ \t]*$|^(?: {4}|\t).*$|<[^>\n]+>|!\[[^\]]*\]\([^)\n]*\)|\{\{.*?\}\}|^#+ .*$|^\|.*$", re.DOTALL | re.MULTILINE
+    r"^(```|~~~)[^\n]*\n.*?^\1[ \t]*$|^(?: {4}|\t)[^\n]*$|<[^>\n]+>|!\[[^\]]*\]\([^)\n]*\)|\{\{.*?\}\}|^#+ [^\n]*$|^\|[^\n]*$",
+    re.DOTALL | re.MULTILINE,
 )
 LINK = re.compile(r"\[([^\]]*)\]\([^)\n]*\)")
 
