@@ -12,8 +12,8 @@ from app.api.main import create_app
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Registry
-from twin_assets.writing.request import Draft
-from twin_assets_tests.writing.conftest import deploy
+from twin_assets.writing.request import Draft, Voice
+from twin_assets_tests.writing.conftest import ADA, EVE, deploy, spoken
 
 BODY = {"author": "ada", "prompt": "fermenting vegetables", "words": 30, "seed": 3}
 
@@ -28,12 +28,70 @@ def events(text: str) -> list[tuple[str, Any]]:
 
 
 def test_a_draft_comes_whole(api: TestClient) -> None:
-    answer = api.post("/v1/drafts", json=BODY)
+    answer = api.post("/v1/drafts", json={**BODY, "words": 200, "platform": "blog"})
     assert answer.status_code == 200
     draft = Draft.model_validate(answer.json())
     assert draft.text
     assert draft.citations[0].title == "Pickles"
-    assert draft.voice is not None
+    assert draft.voice is not None, draft.voice_missing
+    assert draft.voice_missing is None
+
+
+def test_a_draft_that_is_too_short_comes_with_the_reason_why_it_has_no_voice(api: TestClient) -> None:
+    draft = api.post("/v1/drafts", json=BODY).json()
+    assert draft["text"]
+    assert draft["voice"] is None
+    assert "at least 50 are needed" in draft["voice_missing"]
+
+
+def test_the_voice_of_a_text_comes_with_what_pulls_it_away(api: TestClient) -> None:
+    strange = "However, it is to be noted that you could."
+    answer = api.post("/v1/voice", json={"author": "ada", "text": f"{spoken(ADA)} {strange} {spoken(ADA, 3)}"})
+    assert answer.status_code == 200
+    voice = Voice.model_validate(answer.json())
+    assert voice.own and voice.attributed_to == "ada"
+    assert 0 <= voice.low <= voice.score <= voice.high <= 1
+    assert voice.odd_sentences[0].sentence == strange
+    assert voice.odd_sentences[0].weight > 0
+    assert voice.pulls
+    assert all(pull.feature in pull.sentence and 0 < pull.weight <= 1 for pull in voice.pulls)
+    assert set(voice.nearest) == {"ada", "eve"}
+
+
+def test_somebody_elses_text_is_said_to_be(api: TestClient) -> None:
+    voice = Voice.model_validate(api.post("/v1/voice", json={"author": "ada", "text": spoken(EVE)}).json())
+    assert (voice.own, voice.attributed_to, voice.inside) == (False, "eve", False)
+    assert voice.score < 0.2
+
+
+@pytest.mark.parametrize(
+    ("author", "written", "status", "title", "said"),
+    [
+        ("ada", "I never do.", 422, "Voice not measured", "Not enough evidence: 3 words, at least 50 are needed"),
+        ("ada", "", 422, "Voice not measured", "0 words, at least 50"),
+        ("ada", "字" * 5000, 422, "Voice not measured", "1 words, at least 50"),
+        ("ada", "Огурцы и соль, и больше ничего. " * 20, 422, "Voice not measured", "another language or script"),
+        ("bob", spoken(ADA), 422, "Voice not measured", "twin run bob --to voice_profile"),
+        ("zoe", spoken(ADA), 404, "No such author", "Known: ada, bob"),
+        ("", spoken(ADA), 404, "No such author", "Known: ada, bob"),
+    ],
+)
+def test_a_voice_that_cannot_be_measured_is_a_problem_with_what_is_needed(
+    api: TestClient, author: str, written: str, status: int, title: str, said: str
+) -> None:
+    answer = api.post("/v1/voice", json={"author": author, "text": written})
+    assert (answer.status_code, answer.json()["title"]) == (status, title)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"), [({"author": "ada"}, "text"), ({"author": "ada", "text": "x" * 100_001}, "text"), ({"text": "x"}, "author")]
+)
+def test_a_voice_is_asked_for_with_an_author_and_a_text(api: TestClient, body: dict[str, str], field: str) -> None:
+    answer = api.post("/v1/voice", json=body)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
 @pytest.mark.parametrize("way", [{"json": {**BODY, "stream": True}}, {"json": BODY, "headers": {"Accept": "text/event-stream"}}])
@@ -85,6 +143,7 @@ def test_without_a_database_it_starts_and_says_so(settings: Settings) -> None:
         assert "secret" not in health.text
         assert client.get("/v1/authors").status_code == 503
         assert client.post("/v1/drafts", json=BODY).headers["content-type"] == "application/problem+json"
+        assert client.post("/v1/voice", json={"author": "ada", "text": "x"}).status_code == 503
 
 
 def test_a_missing_corpus_is_not_called_a_database_that_is_down(api: TestClient, database: Database) -> None:

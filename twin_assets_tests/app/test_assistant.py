@@ -8,8 +8,9 @@ from app.assistant.client import ApiDownError, ApiError, Client
 from app.assistant.main import explain
 from twin_assets.settings import get_settings
 from twin_assets.store.registry import Registry
+from twin_assets.writing.drafts import Writer
 from twin_assets.writing.request import Draft, DraftRequest, Voice
-from twin_assets_tests.writing.conftest import deploy
+from twin_assets_tests.writing.conftest import ADA, deploy, spoken
 
 PAGE = Path(__file__).parents[2] / "app" / "assistant" / "main.py"
 
@@ -35,7 +36,7 @@ def ask(page: AppTest, prompt: str) -> AppTest:
     return page.button[0].click().run()
 
 
-def test_a_draft_appears_with_its_voice_and_citations(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_draft_appears_with_its_citations(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     at(live_api, page, monkeypatch)
     assert not page.exception
     assert page.selectbox[0].options == ["ada"]
@@ -44,13 +45,58 @@ def test_a_draft_appears_with_its_voice_and_citations(live_api: str, page: AppTe
     assert not page.exception
     assert not page.error
     assert page.code[0].value
-    assert page.metric[0].label == "Voice"
-    assert page.metric[0].value.endswith("%")
     assert any("Pickles" in expander.label for expander in page.expander)
     text = page.code[0].value
     page.slider[0].set_value(50)
     page.run()
     assert page.code[0].value == text  # the draft outlives other interaction
+
+
+def test_a_draft_shows_its_voice_how_sure_that_is_and_what_sounds_unlike_the_author(
+    live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch, twin: Writer
+) -> None:
+    strange = "However, it is to be noted that <b>you</b> could."
+    text = f"{spoken(ADA)} {strange} {spoken(ADA, 3)}"
+    voice = twin.voice("ada", text)
+    _answers(Draft(author="ada", text=text, citations=[], voice=voice, model_version="v1", tokens=9, seconds=0.1), monkeypatch)
+    at(live_api, page, monkeypatch)
+    ask(page, "fermenting vegetables")
+    assert not page.exception
+    assert (page.metric[0].label, page.metric[0].value) == ("Voice", f"{voice.score:.0%}")
+    assert explain("ada", voice) in [part.value for part in page.markdown]
+    (unlike,) = (expander for expander in page.expander if expander.label == "What sounds unlike ada")
+    assert unlike.text[0].value == f"\u201c{strange}\u201d"
+    shown = unlike.table[0].value
+    assert shown[""].tolist() == [pull.feature for pull in voice.pulls]
+    assert shown["here"].tolist() == [f"{pull.text:.1f}" for pull in voice.pulls]
+    assert shown["ada"].tolist() == [f"{pull.author:.1f}" for pull in voice.pulls]
+    assert "Per 1,000 words and marks." in [caption.value for caption in unlike.caption]
+
+
+def test_a_draft_in_which_nothing_is_unlike_the_author_has_nothing_to_open(
+    live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch, twin: Writer
+) -> None:
+    voice = twin.voice("ada", spoken(ADA)).model_copy(update={"pulls": [], "odd_sentences": []})
+    _answers(Draft(author="ada", text="So.", citations=[], voice=voice, model_version="v1", tokens=9, seconds=0.1), monkeypatch)
+    at(live_api, page, monkeypatch)
+    ask(page, "fermenting vegetables")
+    assert page.metric
+    assert not any("What sounds unlike" in expander.label for expander in page.expander)
+
+
+def _answers(draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "draft", lambda *_: iter([draft.text, draft]))
+
+
+def test_a_draft_without_a_voice_says_why(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(live_api, page, monkeypatch)
+    ask(page, "fermenting vegetables")
+    assert not page.exception
+    assert page.code[0].value
+    assert not page.metric
+    (said,) = (caption.value for caption in page.caption if "voice was not measured" in caption.value)
+    assert "at least 50 are needed" in said
+    assert not any("What sounds unlike" in expander.label for expander in page.expander)
 
 
 def test_a_file_given_with_the_request_is_drawn_on(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,10 +166,32 @@ def test_the_client_tells_no_api_from_another_server(model_server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "own", "words", "said"),
-    [(0.95, True, 100, "clearly sounds like"), (0.6, True, 100, "This sounds like"), (0.1, False, 100, "eve"), (0.9, True, 12, "too few")],
+    ("low", "high", "attributed", "said", "unsaid"),
+    [
+        (0.85, 0.99, "ada", ("This clearly sounds like **ada**", "40% of ada's own passages", "lies between 85% and 99%"), "guess"),
+        (0.55, 0.99, "ada", ("This sounds like **ada**", "With 100 words it lies between 55% and 99%"), "clearly"),
+        (0.01, 0.99, "ada", ("This sounds like **ada**", "hardly more than a guess (1% to 99%)"), "clearly"),
+        (0.01, 0.2, "eve", ("This sounds more like **eve** than like ada", "lies between 1% and 20%"), "passages"),
+        (0.01, 0.2, "writer-07", ("more like **another writer** than",), "writer-07"),
+        (0.01, 0.2, "generic-llm", ("more like **a language model** than",), "generic"),
+        (0.0, 1.0, "polite-machine", ("more like **a language model** than", "hardly more than a guess"), "polite"),
+    ],
 )
-def test_the_voice_is_explained_in_words(score: float, own: bool, words: int, said: str) -> None:
-    attributed = "ada" if own else "eve"
-    voice = Voice(score=score, own=own, words=words, attributed_to=attributed, typicality=0.4, similarities={}, habits={})
-    assert said in explain("ada", voice)
+def test_the_voice_is_explained_in_words(low: float, high: float, attributed: str, said: tuple[str, ...], unsaid: str) -> None:
+    voice = Voice(
+        score=(low + high) / 2,
+        low=low,
+        high=high,
+        own=attributed == "ada",
+        words=100,
+        attributed_to=attributed,
+        typicality=0.4,
+        inside=True,
+        nearest={},
+        habits={},
+        pulls=[],
+        odd_sentences=[],
+    )
+    found = explain("ada", voice)
+    assert all(part in found for part in said), found
+    assert unsaid not in found

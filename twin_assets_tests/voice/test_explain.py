@@ -99,7 +99,11 @@ def test_only_n_grams_of_kept_words_and_marks_can_be_named() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["I was there.", "Of it, the kettle is.", "You!", "(so it is)", "Why is the", "not 7 of —"]), min_size=20, max_size=60)
+    st.lists(
+        st.sampled_from(["I was there.", "Of it, the kettle is.", "You!", "(so it is)", "Why is the", "not 7 of —"]),
+        min_size=20,
+        max_size=60,
+    )
 )
 def test_anything_that_can_be_judged_can_be_explained(profile: VoiceProfile, parts: list[str]) -> None:
     reading = read(profile, " ".join(parts))

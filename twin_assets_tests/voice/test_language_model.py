@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from twin_assets.voice.features import UNIT_WORDS, count, units
 from twin_assets.voice.language_model import GrammarModels, grammar_models, ratio
-from twin_assets.voice.tokens import mask
+from twin_assets.voice.tokens import mask, tokens
 from twin_assets_tests.voice.voices import texts
 
 _WORDS = "abcd"
@@ -16,9 +16,9 @@ _TEXT = st.lists(st.sampled_from(_WORDS), min_size=1, max_size=40)
 Grammar = tuple[Counter[str], int]
 
 
-def _grammar(words: list[str]) -> Grammar:
-    (passage,) = count([" ".join(words)])
-    return passage["words"].grams, len(words)
+def _grammar(text: str) -> Grammar:
+    (passage,) = count([text])
+    return passage["words"].grams, len(list(tokens(text)))
 
 
 def _grams(*grammars: Grammar) -> list[str]:
@@ -31,12 +31,12 @@ def _chance(models: GrammarModels, *words: str) -> float:
 
 
 def _voice(name: str, seed: int) -> Grammar:
-    return _grammar(list(mask(" ".join(texts(name, 20, seed))).split()))
+    return _grammar(mask(" ".join(texts(name, 20, seed))))
 
 
 @given(_TEXT, st.tuples(st.sampled_from("abcdz"), st.sampled_from("abcdz")))
 def test_probabilities_of_what_may_follow_are_probabilities(words: list[str], before: tuple[str, str]) -> None:
-    own = _grammar(words)
+    own = _grammar(" ".join(words))
     models = grammar_models(_grams(own), [own])
     after = [_chance(models, *before, word) for word in {*words, "never"}]
     assert all(chance > 0 for chance in after)
@@ -44,20 +44,20 @@ def test_probabilities_of_what_may_follow_are_probabilities(words: list[str], be
 
 
 def test_what_was_seen_more_often_is_more_likely() -> None:
-    own = _grammar("so do i so do i so do you so am i".split())
+    own = _grammar("so do i so do i so do you so am i")
     models = grammar_models(_grams(own), [own])
     assert _chance(models, "so", "do", "i") > _chance(models, "so", "do", "you") > _chance(models, "so", "do", "am") > 0
     assert _chance(models, "so", "do", "am") > _chance(models, "so", "do", "never")
 
 
 def test_a_word_after_strange_words_is_as_likely_as_it_is_at_all() -> None:
-    own = _grammar("so do i so do i".split())
+    own = _grammar("so do i so do i")
     models = grammar_models(_grams(own), [own])
     assert _chance(models, "not", "here", "do") == pytest.approx((2 - 0.75 + 3 * 0.75 / 2000) / 6)
 
 
 def test_of_two_words_each_is_judged_alone_and_of_none_nothing() -> None:
-    own = _grammar("so do i so do i".split())
+    own = _grammar("so do i so do i")
     models = grammar_models(_grams(own), [own])
     alone = math.log((2 - 0.75 + 3 * 0.75 / 2000) / 6)
     assert models.log_likelihoods({"do": 1, "i": 3, "do i": 1}).tolist() == pytest.approx([alone])
@@ -97,7 +97,7 @@ def test_a_voice_without_a_text_is_as_if_that_had_never_been_learned(left_out: i
 
 
 def test_more_than_a_voice_has_cannot_be_taken_from_it() -> None:
-    own = _grammar("so do i".split())
+    own = _grammar("so do i")
     models = grammar_models(_grams(own), [own]).only(0, {"so": 9, "never": 3}, 100)
     assert models.counts.min() == 0
     assert models.totals.tolist() == [0]

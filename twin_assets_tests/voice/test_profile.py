@@ -91,7 +91,9 @@ def test_just_enough_text_makes_a_profile() -> None:
         build_profile("wry", [" ".join(words[:599])], CONTROLS)
 
 
-@pytest.mark.parametrize("controls", [{}, {"coach": ["Too short."]}, {"wry": texts("wry", 20, 3)}, {"coach": foreign(texts("coach", 12, 1))}])
+@pytest.mark.parametrize(
+    "controls", [{}, {"coach": ["Too short."]}, {"wry": texts("wry", 20, 3)}, {"coach": foreign(texts("coach", 12, 1))}]
+)
 def test_without_another_voice_there_is_no_profile(controls: dict[str, list[str]]) -> None:
     with pytest.raises(VoiceError, match=r"Not enough evidence: there is no control voice .* 300 words"):
         build_profile("wry", texts("wry", 20, 1), controls)
@@ -163,7 +165,9 @@ def test_registers_stay_together_where_there_is_too_little_of_one(posts: int, ar
 
 def test_who_does_not_write_in_english_needs_a_control_who_does_not_either() -> None:
     own = foreign(texts("wry", 20, 1))
-    with pytest.raises(VoiceError, match=r"Not enough evidence: wry does not write in English.*300 words in the same language.*CONTROL_AUTHORS"):
+    with pytest.raises(
+        VoiceError, match=r"Not enough evidence: wry does not write in English.*300 words in the same language.*CONTROL_AUTHORS"
+    ):
         build_profile("wry", own, CONTROLS, stored_voices()[:5])
 
 

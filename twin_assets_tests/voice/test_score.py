@@ -11,7 +11,9 @@ from twin_assets.voice.score import MAX_WORDS, Reading, VoiceScore, attribution_
 from twin_assets_tests.voice.voices import foreign, mixed, texts, without_spaces
 
 _ANY = st.lists(
-    st.sampled_from(["I", "was", "the", "kettle", "(and", "this)", "—", "don't", "You", "of.", "No!", "is", "it.", "\n\n", "7", "why?", "字"]),
+    st.sampled_from(
+        ["I", "was", "the", "kettle", "(and", "this)", "—", "don't", "You", "of.", "No!", "is", "it.", "\n\n", "7", "why?", "字"]
+    ),
     min_size=30,
     max_size=150,
 ).map(" ".join)
@@ -79,13 +81,17 @@ def test_the_same_text_has_the_same_interval(profile: VoiceProfile) -> None:
 
 
 def test_three_sentences_say_nothing_of_how_sure_it_is(profile: VoiceProfile) -> None:
-    found = _found(profile, " ".join(["It's not that I mind the kettle, the garden, the server or the parser that I had and never trusted."] * 3))
+    found = _found(
+        profile, " ".join(["It's not that I mind the kettle, the garden, the server or the parser that I had and never trusted."] * 3)
+    )
     assert (found.low, found.high) == (0, 1)
 
 
 def test_the_more_of_a_text_is_anothers_the_lower_it_scores(profile: VoiceProfile) -> None:
     own, other = texts("wry", 1, 7, words=400)[0].split(), texts("manual", 1, 7, words=400)[0].split()
-    scores = [_found(profile, " ".join([*own[: 300 - foreign_words], *other[:foreign_words]])).score for foreign_words in (0, 100, 200, 300)]
+    scores = [
+        _found(profile, " ".join([*own[: 300 - foreign_words], *other[:foreign_words]])).score for foreign_words in (0, 100, 200, 300)
+    ]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > 0.8 > 0.2 > scores[-1]
 

@@ -6,7 +6,9 @@ from twin_assets.voice.features import habits
 from twin_assets.voice.tokens import CLITICS, FUNCTION_WORDS, common_words, english, mask, pieces, plain, sentences, tokens
 from twin_assets_tests.voice.voices import foreign, texts
 
-_PROSE = st.lists(st.sampled_from(["Ann", "went", "on.", "Why?!", "No.", "3.5", '"Oh!"', "(So.)", "...", "e.g.", "I"]), max_size=40).map(" ".join)
+_PROSE = st.lists(st.sampled_from(["Ann", "went", "on.", "Why?!", "No.", "3.5", '"Oh!"', "(So.)", "...", "e.g.", "I"]), max_size=40).map(
+    " ".join
+)
 
 
 def test_the_subject_is_masked_and_the_manner_stays() -> None:

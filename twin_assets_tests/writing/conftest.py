@@ -19,6 +19,7 @@ from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F4
 from twin_assets_tests.features.documents import document
 
 VERSION = "v1"
+ADA, EVE = "I never add vinegar, and I won't", "The committee shall furthermore consider"
 DOCUMENTS = [
     document("Salt draws the water out of a cucumber, and the brine does the rest. I never add vinegar.", title="Pickles"),
     document("The night train to Vienna leaves at nine in the evening.", title="Trains"),
@@ -54,8 +55,8 @@ def twin(registry: Registry, model_server: ServerProcess, clean: Clean, minilm: 
     sync_chunks(registry.database, "ada", DOCUMENTS, minilm.count_tokens, minilm.max_tokens)
     sync_embeddings(registry.database, "ada", minilm)
     artifacts = ArtifactStore(settings.artifacts_url)
-    profile = build_profile("ada", _texts("I never add vinegar, and I won't"), {"eve": _texts("The committee shall furthermore consider")})
-    uri = artifacts.put_bytes("ada", KIND, "profile.json", profile.to_json().encode())
+    profile = build_profile("ada", _texts(ADA), {"eve": _texts(EVE)})
+    uri = artifacts.put_bytes("ada", KIND, "profile.npz", profile.to_bytes())
     registry.record_artifact("ada", KIND, profile.version, uri)
     deploy(registry, model_server.url, model_server.pid)
     return Writer(registry.database, registry, artifacts, settings)
@@ -65,6 +66,11 @@ def deploy(registry: Registry, url: str, pid: int | None = None) -> None:
     """Says that ada's twin is served at this address."""
     registry.record_model(Model(VERSION, "ada", "dataset", "config", "base", "adapter"))
     registry.record_deployment(Deployment("ada", VERSION, "llama.cpp", url, "model", pid))
+
+
+def spoken(phrase: str, number: int = 12) -> str:
+    """A text of as many sentences in the manner of a phrase."""
+    return " ".join(f"{phrase} number {place}." for place in range(number))
 
 
 def _texts(phrase: str) -> list[str]:
