@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from twin_assets.voice.tokens import mask, plain, sentences, tokens
+from twin_assets.voice.tokens import FUNCTION_WORDS, mask, plain, sentences, tokens
 
 PRONOUNS = ("i", "you", "we", "he", "she", "it", "they")
 MARKS: Mapping[str, str] = {",": "comma", ";": "semicolon", ":": "colon", "!": "!", "?": "?", "—": "dash", "(": "bracket", '"': "quotation"}
 OPENINGS = 8
+OTHER = "(another)"
 _LIST_ITEM = re.compile(r"^\s*(?:[-*+•]|\d{1,2}[.)])\s+")
 _PARAGRAPHS = re.compile(r"\n\s*\n")
 _VARIATION = "\ufe0f"
@@ -29,7 +30,7 @@ class Surface:
         paragraph_words: Words of each paragraph.
         marks: Punctuation per 1,000 words.
         pronouns: Pronouns per 1,000 words.
-        openings: Share of sentences that begin with each of the commonest first words.
+        openings: Share of sentences that begin with each function word, and with another word.
         emoji: Emoji per 1,000 words.
         list_share: Share of the lines that are items of a list.
         words: How many words there are in all.
@@ -54,7 +55,8 @@ def surface(texts: Iterable[str]) -> Surface:
     masked = Counter(token for text in flat for token in tokens(mask(text)))
     words = sum(len(text.split()) for text in flat)
     per = 1000 / max(words, 1)
-    starts = Counter(first for sentence in every if (first := next(tokens(mask(sentence)), "")) and first[0].isalpha())
+    first_words = (first for sentence in every if (first := next(tokens(mask(sentence)), "")) and first[0].isalpha())
+    starts = Counter(first if first in FUNCTION_WORDS else OTHER for first in first_words)
     return Surface(
         sentence_words=tuple(len(sentence.split()) for sentence in every),
         paragraph_words=tuple(len(part.split()) for text in texts for part in _PARAGRAPHS.split(text) if part.strip()),
