@@ -31,7 +31,7 @@ from twin_assets.voice.profile import VoiceProfile, load_profile
 
 TEXTS, REPORT = "eval_texts", "eval_report"
 WRITING = "1"  # goes up when texts are written in another way: old ones are written again
-MEASURES = "3"  # goes up when texts are measured in another way: old reports are made again
+MEASURES = "4"  # goes up when texts are measured in another way: old reports are made again
 RETRIEVAL = ("context_passages", "embedder", "reranker", "query_rules", "query_url", "query_model")
 SETTINGS = ("eval_prompts", "temperature", "top_p", "repetition_penalty", "copy_penalty", *RETRIEVAL)
 

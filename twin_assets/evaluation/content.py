@@ -10,9 +10,11 @@ import sys
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 class Embedder(Protocol):
@@ -91,10 +93,10 @@ def _mean(metric: Any, pairs: list[dict[str, str]]) -> float:
 
 
 def _values(metric: Any, pairs: list[dict[str, str]]) -> list[float]:
-    return [float(result.value) for result in _wait(metric.abatch_score(pairs))]
+    return [float(result.value) for result in wait_for(metric.abatch_score(pairs))]
 
 
-def _wait(work: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end in a thread of its own: the caller may be inside a running event loop, where ``asyncio.run`` raises."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from twin_assets.evaluation.context import measure_context
 from twin_assets.evaluation.rungs import Ladder, RungName, Task, Yardsticks, measure
 from twin_assets.evaluation.statistics import evenly
 from twin_assets.features.retrieval import Retriever
@@ -123,7 +124,8 @@ def judge_texts(written: Written, yardsticks: Yardsticks) -> Ladder:
     """Measure what was written; what the bare base model writes needs no training to be written."""
     base = written.texts["base"]
     rungs = tuple(measure(name, texts, written.tasks, yardsticks, base) for name, texts in written.texts.items())
-    ladder = Ladder(written.author, written.model_version, written.tasks, rungs)
+    context = measure_context([(task.passages, task.real) for task in written.tasks], yardsticks.embedder)
+    ladder = Ladder(written.author, written.model_version, written.tasks, rungs, context)
     log.info("ladder measured", author=written.author, model=written.model_version, **ladder.figures)
     return ladder
 

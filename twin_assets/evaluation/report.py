@@ -139,6 +139,8 @@ The last row is the author's own writing on the same prompts: the ceiling.</p>
 <div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>
 <h2>Differences over the same prompts</h2>
 <div class="scroll"><table><thead><tr><th></th><th>mean</th><th>95 % interval</th></tr></thead><tbody>{differences}</tbody></table></div>
+<h2>What was retrieved</h2>
+<p>{escape(_retrieved(ladder))}</p>
 <h2>In pictures</h2>
 <figure class="plots">{pictures}</figure>
 <h2>The same prompts, side by side</h2>
@@ -166,6 +168,10 @@ def to_markdown(ladder: Ladder) -> str:
         "",
         differences_table(ladder.differences),
         "",
+        "## What was retrieved",
+        "",
+        _retrieved(ladder),
+        "",
         *(f"![{text}]({name})\n" for name, text in _ALTERNATIVES.items()),
         "## The same prompts, side by side",
         "",
@@ -190,6 +196,16 @@ def differences_table(differences: dict[str, Difference]) -> str:
     """The differences as a Markdown table."""
     rows = [f"| {_MEANT[name]} | {one.mean:+.2f} | {one.low:+.2f} to {one.high:+.2f} |" for name, one in differences.items()]
     return "\n".join(["| | mean | 95 % interval |", "|---|---:|---:|", *rows])
+
+
+def _retrieved(ladder: Ladder) -> str:
+    found = ladder.context
+    if found is None:
+        return "No prompt was given passages of the author's writing."
+    return (
+        f"The passages that {found.tasks} prompts were given, beside what the author wrote there, by meaning: context precision "
+        f"{found.precision:.2f} (near ones, and those first), context recall {found.recall:.2f} (sentences that a passage is near to)."
+    )
 
 
 def _row(rung: Rung) -> str:

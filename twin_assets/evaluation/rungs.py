@@ -9,6 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from twin_assets.evaluation.content import Content, Embedder, measure_content
+from twin_assets.evaluation.context import Context
 from twin_assets.evaluation.statistics import Difference, paired
 from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import Run, VerbatimIndex, longest_memorised_run, outside_quotes
@@ -49,12 +50,21 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Yardsticks:
-    """What all rungs are measured with."""
+    """What all rungs are measured with.
+
+    Attributes:
+        profile: The author's voice.
+        learned: The training texts, to find runs of them.
+        embedder: For closeness in meaning.
+        slop_terms: A list of machine words beside the project's own.
+        own_texts: The author's training texts: with the held-out ones they say how much slop is the author's own.
+    """
 
     profile: VoiceProfile
     learned: VerbatimIndex
     embedder: Embedder
     slop_terms: Path | None = None
+    own_texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +138,13 @@ class Rung:
 
 @dataclass(frozen=True)
 class Ladder:
-    """All rungs over the same tasks, the author's real passages last."""
+    """All rungs over the same tasks, the author's real passages last; and how well the passages that were retrieved for them fit."""
 
     author: str
     model_version: str
     tasks: tuple[Task, ...]
     rungs: tuple[Rung, ...]
+    context: Context | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, Rung]:
@@ -169,6 +180,8 @@ class Ladder:
             "prompts": len(self.tasks),
             "verbatim_longest": max(rung.verbatim.words for rung in twins),
             "memorised_longest": max(rung.memorised.words for rung in twins),
+            "slop_author": self.by_name["human"].slop.per_1000 if self.author_slop is None else self.author_slop,
+            "slop_twins": _together(twins),
         }
         for rung in self.rungs:
             figures |= _figures(rung)
@@ -177,6 +190,8 @@ class Ladder:
         if other := self.by_name.get("other_twin"):
             own = zip(self.by_name["twin"].scores, other.scores, strict=True)
             figures["beats_other_twin"] = sum(mine > theirs for mine, theirs in own) / len(self.tasks)
+        if self.context:
+            figures |= {"context_precision": self.context.precision, "context_recall": self.context.recall}
         return {name: round(value, 4) for name, value in figures.items()}
 
 
@@ -208,6 +223,12 @@ def measure(name: RungName, texts: Sequence[str], tasks: Sequence[Task], yardsti
         facts=tuple(kept(text, task.facts) for text, task in zip(texts, tasks, strict=True) if task.facts),
         separable=None if name == "human" else separability(texts, real),
     )
+
+
+def _together(rungs: Sequence[Rung]) -> float:
+    """The slop of several rungs as one: the texts of one are too few to count rare words in."""
+    hits, words = sum(sum(rung.slop.hits.values()) for rung in rungs), sum(rung.words * len(rung.texts) for rung in rungs)
+    return 1000 * hits / words if words else 0.0
 
 
 def kept(text: str, facts: Sequence[str]) -> float:
