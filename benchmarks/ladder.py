@@ -194,8 +194,8 @@ def _judged(author: Author, variant: Variant, written: Written, folder: Path) ->
     from twin_assets.voice.profile import load_profile
 
     profile = load_profile(Registry(author.database), ArtifactStore(author.settings.artifacts_url), author.name)
-    learned = VerbatimIndex([example.answer for example in _dataset(author, variant).train])
-    ladder = judge_texts(written, Yardsticks(profile, learned, embedder(author.settings.embedder, author.settings)))
+    own = tuple(example.answer for example in _dataset(author, variant).train)
+    ladder = judge_texts(written, Yardsticks(profile, VerbatimIndex(own), embedder(author.settings.embedder, author.settings), None, own))
     folder.mkdir(exist_ok=True)
     images = plots(ladder)
     (folder / "report.html").write_text(to_html(ladder, images))

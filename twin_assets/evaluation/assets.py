@@ -194,8 +194,8 @@ def _write(context: dg.AssetExecutionContext, platform: PlatformResource, model:
 
 def _judge(platform: PlatformResource, model: Model, texts: Artifact, profile: VoiceProfile, version: str) -> tuple[str, dict[str, Any]]:
     settings, artifacts = platform.settings(), platform.artifacts()
-    learned = VerbatimIndex([example.answer for example in _dataset(model, platform).train])
-    yardsticks = Yardsticks(profile, learned, embedder(settings.embedder, settings), settings.slop_terms)
+    own = tuple(example.answer for example in _dataset(model, platform).train)
+    yardsticks = Yardsticks(profile, VerbatimIndex(own), embedder(settings.embedder, settings), settings.slop_terms, own)
     ladder = judge_texts(Written.from_lines(artifacts.read_bytes(texts.uri).decode()), yardsticks)
     with _written(ladder) as folder:
         uri = artifacts.put_directory(model.author, REPORT, version, folder)

@@ -22,6 +22,7 @@ from twin_assets.features.search import Filters
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import Dataset, Example
+from twin_assets.voice.slop import pooled_slop_rate
 from twin_assets.writing import model_server
 from twin_assets.writing.generate import Generator
 from twin_assets.writing.prompts import Brief, messages
@@ -125,7 +126,8 @@ def judge_texts(written: Written, yardsticks: Yardsticks) -> Ladder:
     base = written.texts["base"]
     rungs = tuple(measure(name, texts, written.tasks, yardsticks, base) for name, texts in written.texts.items())
     context = measure_context([(task.passages, task.real) for task in written.tasks], yardsticks.embedder)
-    ladder = Ladder(written.author, written.model_version, written.tasks, rungs, context)
+    slop = pooled_slop_rate([*yardsticks.own_texts, *written.texts["human"]], yardsticks.slop_terms).per_1000
+    ladder = Ladder(written.author, written.model_version, written.tasks, rungs, context, slop)
     log.info("ladder measured", author=written.author, model=written.model_version, **ladder.figures)
     return ladder
 

@@ -53,10 +53,9 @@ def no_memorised_passages(figures: Figures, thresholds: Thresholds) -> Finding:
 
 def slop_like_the_authors(figures: Figures, thresholds: Thresholds) -> Finding:
     """The twin has hardly more marks of machine prose than the author."""
-    if "slop_twin" not in figures or "slop_human" not in figures:
+    if "slop_twins" not in figures or "slop_author" not in figures:
         return _no_report()
-    twin = max(float(figures["slop_twin"]), float(figures.get("slop_twin_rag", 0)))
-    author = float(figures["slop_human"])
+    twin, author = float(figures["slop_twins"]), float(figures["slop_author"])
     limit = author + thresholds.slop_over_author
     description = f"{twin:.1f} marks of machine prose per 1,000 words, the author has {author:.1f}; up to {limit:.1f} is allowed."
     if twin > limit:

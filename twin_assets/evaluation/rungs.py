@@ -145,6 +145,7 @@ class Ladder:
     tasks: tuple[Task, ...]
     rungs: tuple[Rung, ...]
     context: Context | None = None
+    author_slop: float | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, Rung]:

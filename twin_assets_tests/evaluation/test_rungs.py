@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_assets.evaluation.rungs import Task, Yardsticks, kept, measure
+from twin_assets.evaluation.rungs import Ladder, Task, Yardsticks, kept, measure
 from twin_assets.evaluation.statistics import evenly, paired, wilson
 from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import VerbatimIndex
@@ -116,3 +116,12 @@ def test_evenly_picks_distinct_places_over_the_whole_range(count: int, limit: in
     assert all(0 <= place < count for place in places)
     if 0 < limit < count:
         assert max(b - a for a, b in zip([-1, *places], [*places, count], strict=True)) <= count // limit + 2
+
+
+def test_slop_is_counted_over_both_twins_and_over_all_that_the_author_wrote(yardsticks: Yardsticks):
+    texts = {"twin": ("We delve. " + _OWN,), "twin_rag": (_OWN,), "base": (_OWN,), "base_few_shot_rag": (_OWN,), "human": (_OWN,)}
+    rungs = tuple(measure(name, own, [_task(0)], yardsticks, []) for name, own in texts.items())  # type: ignore[arg-type]
+    figures = Ladder("ana", "v", (_task(0),), rungs, author_slop=0.5).figures
+    words = sum(len(text.split()) for name in ("twin", "twin_rag") for text in texts[name])
+    assert figures["slop_twins"] == pytest.approx(1000 / words, abs=1e-4)
+    assert figures["slop_author"] == 0.5

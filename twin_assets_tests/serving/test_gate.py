@@ -33,7 +33,7 @@ def test_a_proven_model_may_serve(status: str) -> None:
         (_model("candidate"), {name: figure for name, figure in GOOD.items() if name != "model_version"}, "no evaluation"),
         (_model("candidate"), {**GOOD, "voice_gain_low": -0.1}, "sound like the author"),
         (_model("candidate"), {**GOOD, "verbatim_longest": 40}, "recited"),
-        (_model("candidate"), {**GOOD, "slop_twin": 9}, "machine prose"),
+        (_model("candidate"), {**GOOD, "slop_twins": 9}, "machine prose"),
         (_model("candidate"), {**GOOD, "content_twin_rag": 0.1}, "real passages"),
         (_model("candidate"), {**GOOD, "deployed_voice": 1.0}, "serves now"),
     ],
@@ -43,7 +43,7 @@ def test_everything_else_is_refused(model: Model | None, figures: dict[str, Any]
 
 
 def test_the_thresholds_are_the_authors() -> None:
-    assert refusals(_model("candidate"), {**GOOD, "slop_twin": 9}, Thresholds(slop_over_author=20)) == []
+    assert refusals(_model("candidate"), {**GOOD, "slop_twins": 9}, Thresholds(slop_over_author=20)) == []
 
 
 @pytest.fixture
