@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     )
     query_model: str = Field("", description="Name of the model at TWIN_QUERY_URL; empty where it serves one.")
     query_key: SecretStr | None = Field(None, description="Key for TWIN_QUERY_URL.")
+    judge_url: str = Field(
+        "",
+        description="OpenAI-compatible endpoint, ending in /v1, whose model judges in the evaluation report; it is sent texts; empty: none.",
+    )
+    judge_model: str = Field("", description="Name of the model at TWIN_JUDGE_URL; empty where it serves one.")
+    judge_key: SecretStr | None = Field(None, description="Key for TWIN_JUDGE_URL.")
     temperature: float = Field(0.8, ge=0, description="Sampling temperature of drafts.")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling bound of drafts.")
     copy_penalty: float = Field(

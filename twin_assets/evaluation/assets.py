@@ -12,6 +12,8 @@ from typing import Any
 import dagster as dg
 from upath import UPath
 
+from twin_assets.evaluation.judge import JUDGE, Judgement, endpoint_of, judge_by_model
+from twin_assets.evaluation.judge_content import ask_for_content
 from twin_assets.evaluation.ladder import Written, contestants, judge_texts, make_tasks, write_texts
 from twin_assets.evaluation.report import plots, table, to_html, to_markdown
 from twin_assets.evaluation.rungs import Ladder, Yardsticks
@@ -19,6 +21,7 @@ from twin_assets.features.retrieval import Retriever
 from twin_assets.models import embedder
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
+from twin_assets.sample import control_texts
 from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.errors import TwinError
@@ -116,7 +119,7 @@ def eval_report(context: dg.AssetExecutionContext, platform: PlatformResource) -
         version = report_version(texts, profile, platform.settings())
         report = registry.artifact(author, REPORT, version)
         if report is None or not UPath(report.uri).exists():
-            uri, figures = _judge(platform, model, texts, profile, version)
+            uri, figures, version = _judge(platform, model, texts, profile, version)
         else:
             context.log.info(f"these texts were judged before as {version}: nothing to do")
             uri, figures = report.uri, report.figures
@@ -143,7 +146,8 @@ def texts_version(model: Model, other: Model | None, settings: Settings) -> str:
 def report_version(texts: Artifact, profile: VoiceProfile, settings: Settings) -> str:
     """Hash of everything that a report depends on: the texts, the voice, the instruments."""
     slop = settings.slop_terms.read_text("utf-8") if settings.slop_terms else ""
-    parts = [MEASURES, texts.version, profile.version, settings.embedder, slop]
+    judge = [JUDGE, settings.judge_url, settings.judge_model] if settings.judge_url else []
+    parts = [MEASURES, texts.version, profile.version, settings.embedder, slop, *judge]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -192,28 +196,37 @@ def _write(context: dg.AssetExecutionContext, platform: PlatformResource, model:
     )
 
 
-def _judge(platform: PlatformResource, model: Model, texts: Artifact, profile: VoiceProfile, version: str) -> tuple[str, dict[str, Any]]:
+def _judge(
+    platform: PlatformResource, model: Model, texts: Artifact, profile: VoiceProfile, version: str
+) -> tuple[str, dict[str, Any], str]:
+    """Where the report is, its figures and its version: another one where the judge was not there, so that it is asked again."""
     settings, artifacts = platform.settings(), platform.artifacts()
     own = tuple(example.answer for example in _dataset(model, platform).train)
     yardsticks = Yardsticks(profile, VerbatimIndex(own), embedder(settings.embedder, settings), settings.slop_terms, own)
-    ladder = judge_texts(Written.from_lines(artifacts.read_bytes(texts.uri).decode()), yardsticks)
-    with _written(ladder) as folder:
+    written = Written.from_lines(artifacts.read_bytes(texts.uri).decode())
+    ladder = judge_texts(written, yardsticks)
+    judgement = judge_by_model(written.tasks, written.texts, endpoint_of(settings), control_texts(), ask_for_content)
+    if judgement.status == "down":
+        version = hashlib.sha256(f"{version}\n{judgement.reason}".encode()).hexdigest()[:16]
+    with _written(ladder, judgement) as folder:
         uri = artifacts.put_directory(model.author, REPORT, version, folder)
-    return uri, json.loads(artifacts.read_bytes(f"{uri}/figures.json"))
+    return uri, json.loads(artifacts.read_bytes(f"{uri}/figures.json")), version
 
 
 @contextmanager
-def _written(ladder: Ladder) -> Iterator[Path]:
-    """A folder with the report: for a browser, for a terminal, for a program, and every text."""
+def _written(ladder: Ladder, judgement: Judgement) -> Iterator[Path]:
+    """A folder with the report: for a browser, for a terminal, for a program, and every text, and every answer of a judge."""
     with tempfile.TemporaryDirectory() as name:
         folder, images = Path(name), plots(ladder)
         for file, data in images.items():
             (folder / file).write_bytes(data)
-        (folder / "report.html").write_text(to_html(ladder, images), encoding="utf-8")
-        (folder / "report.md").write_text(to_markdown(ladder), encoding="utf-8")
+        (folder / "report.html").write_text(to_html(ladder, images, judgement), encoding="utf-8")
+        (folder / "report.md").write_text(to_markdown(ladder, judgement), encoding="utf-8")
         (folder / "ladder.md").write_text(table(ladder), encoding="utf-8")
-        (folder / "figures.json").write_text(json.dumps(_figures(ladder), indent=1), encoding="utf-8")
+        (folder / "figures.json").write_text(json.dumps(_figures(ladder) | judgement.figures, indent=1), encoding="utf-8")
         (folder / "texts.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(ladder)), encoding="utf-8")
+        if judgement.rows:
+            (folder / "judge.jsonl").write_text(judgement.to_lines(), encoding="utf-8")
         yield folder
 
 

@@ -96,7 +96,7 @@ def _nearness(texts: Sequence[str], embedder: Embedder) -> Any:
         async def _single_turn_ascore(self, sample: SingleTurnSample, callbacks: Any) -> float:
             return float(vectors[places[str(sample.reference)]] @ vectors[places[str(sample.response)]])
 
-        async def single_turn_ascore(self, sample: SingleTurnSample, callbacks: Any = None, **_: Any) -> float:
+        async def single_turn_ascore(self, sample: SingleTurnSample, callbacks: Any = None, timeout: float | None = None) -> float:  # noqa: ASYNC109
             return await self._single_turn_ascore(sample, callbacks)
 
     return Nearness()

@@ -10,6 +10,8 @@ from html import escape
 from io import BytesIO
 from typing import Any
 
+from twin_assets.evaluation.judge import Judgement
+from twin_assets.evaluation.judge_report import judge_html, judge_markdown
 from twin_assets.evaluation.rungs import Ladder, Rung, RungName
 from twin_assets.evaluation.statistics import Difference, evenly, wilson
 from twin_assets.voice.evidence import NotEnough
@@ -17,6 +19,7 @@ from twin_assets.voice.separability import Separability
 from twin_assets.voice.surface import draw_surfaces, surface
 
 SAMPLES = 3
+NO_JUDGE = Judgement()
 
 LABELS: dict[RungName, str] = {
     "base": "Base model",
@@ -107,7 +110,7 @@ def plots(ladder: Ladder) -> dict[str, bytes]:
     }
 
 
-def to_html(ladder: Ladder, images: dict[str, bytes]) -> str:
+def to_html(ladder: Ladder, images: dict[str, bytes], judgement: Judgement = NO_JUDGE) -> str:
     """The report as one HTML file, plots included."""
     head = "".join(f'<th title="{escape(meaning)}">{escape(name)}</th>' for name, meaning in _COLUMNS)
     rows = "".join(_row(rung) for rung in ladder.rungs)
@@ -141,6 +144,7 @@ The last row is the author's own writing on the same prompts: the ceiling.</p>
 <div class="scroll"><table><thead><tr><th></th><th>mean</th><th>95 % interval</th></tr></thead><tbody>{differences}</tbody></table></div>
 <h2>What was retrieved</h2>
 <p>{escape(_retrieved(ladder))}</p>
+{judge_html(judgement, LABELS)}
 <h2>In pictures</h2>
 <figure class="plots">{pictures}</figure>
 <h2>The same prompts, side by side</h2>
@@ -153,7 +157,7 @@ The last row is the author's own writing on the same prompts: the ceiling.</p>
 """
 
 
-def to_markdown(ladder: Ladder) -> str:
+def to_markdown(ladder: Ladder, judgement: Judgement = NO_JUDGE) -> str:
     """The report as Markdown; its plots lie beside it."""
     samples = [line for place in evenly(len(ladder.tasks), SAMPLES) for line in _markdown_sample(ladder, place)]
     lines = [
@@ -171,6 +175,8 @@ def to_markdown(ladder: Ladder) -> str:
         "## What was retrieved",
         "",
         _retrieved(ladder),
+        "",
+        judge_markdown(judgement, LABELS),
         "",
         *(f"![{text}]({name})\n" for name, text in _ALTERNATIVES.items()),
         "## The same prompts, side by side",

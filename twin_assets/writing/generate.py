@@ -110,7 +110,7 @@ class Generator:
         from huggingface_hub import InferenceClient
         from huggingface_hub.errors import HfHubHTTPError
 
-        _allow_this_machine_when_offline()
+        allow_this_machine_when_offline()
         try:
             # Without a key of its own the client would send along the one that somebody has for the hub, to whomever.
             with InferenceClient(base_url=self.base_url, api_key="none", timeout=READ_TIMEOUT) as client:
@@ -157,7 +157,7 @@ def _refusal(url: str, status: int, answer: str) -> TwinError:
     )
 
 
-def _allow_this_machine_when_offline() -> None:
+def allow_this_machine_when_offline() -> None:
     """Under ``HF_HUB_OFFLINE`` the client refuses every address, local servers included, although nothing leaves the machine."""
     from huggingface_hub import get_session, is_offline_mode
 
