@@ -198,7 +198,7 @@ def _near(author: str, judged: _Judged) -> _Judged:
     most = max(_MIN_NEAR, round(_NEAR_SHARE * len(strangers)))
     near = {author, *sorted(strangers, key=lambda name: (-closeness[name], name))[:most]}
     kept = [place for place, label in enumerate(judged.labels) if label in near]
-    return _Judged(*([values[place] for place in kept] for values in (judged.signals, judged.labels, judged.given)))
+    return _Judged([judged.signals[at] for at in kept], [judged.labels[at] for at in kept], [judged.given[at] for at in kept])
 
 
 def _evidence(author: str, judged: _Judged) -> Evidence:
