@@ -17,6 +17,7 @@ from twin_assets.evaluation.judge_content import ask_for_content
 from twin_assets.evaluation.ladder import Written, contestants, judge_texts, make_tasks, write_texts
 from twin_assets.evaluation.report import plots, table, to_html, to_markdown
 from twin_assets.evaluation.rungs import Ladder, Yardsticks
+from twin_assets.evaluation.tracking import track
 from twin_assets.features.retrieval import Retriever
 from twin_assets.models import embedder
 from twin_assets.partitions import authors
@@ -210,7 +211,9 @@ def _judge(
         version = hashlib.sha256(f"{version}\n{judgement.reason}".encode()).hexdigest()[:16]
     with _written(ladder, judgement) as folder:
         uri = artifacts.put_directory(model.author, REPORT, version, folder)
-    return uri, json.loads(artifacts.read_bytes(f"{uri}/figures.json")), version
+    figures = json.loads(artifacts.read_bytes(f"{uri}/figures.json"))
+    track(model.author, version, figures, artifacts.read_bytes(f"{uri}/report.html").decode(), settings)
+    return uri, figures, version
 
 
 @contextmanager

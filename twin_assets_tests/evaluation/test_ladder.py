@@ -13,6 +13,7 @@ from upath import UPath
 
 from twin_assets.cleaning.documents import Split
 from twin_assets.evaluation import assets, checks, ladder
+from twin_assets.evaluation.judge import Judgement
 from twin_assets.evaluation.ladder import Written, brief_of, contestants, few_shot, judge_texts, make_tasks, seed_of, write_texts
 from twin_assets.evaluation.rungs import Yardsticks
 from twin_assets.features.embedding import sync_embeddings
@@ -150,10 +151,13 @@ def _is_server(process: psutil.Process) -> bool:
 
 
 def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for variable in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(variable, raising=False)
     registry, artifacts = _trained(world, tmp_path)
     first = _run(world)
     report = registry.latest_artifact("ada", assets.REPORT)
     assert report is not None
+    assert [path for run in (world.settings.home / "wandb").glob("offline-run-*") for path in run.glob("files/media/html/report_*.html")]
     assert {path.name for path in UPath(report.uri).iterdir()} >= {"report.html", "report.md", "figures.json", "texts.jsonl", "voice.png"}
     assert json.loads(artifacts.read_bytes(f"{report.uri}/figures.json")) | {"deployed_voice": None} == report.figures
     assert len(artifacts.read_bytes(f"{report.uri}/texts.jsonl").splitlines()) == 12
@@ -170,7 +174,28 @@ def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: Wor
     assert _version(second) == _version(first) == report.version
 
     registry.record_artifact("ada", assets.REPORT, report.version, report.uri, {**report.figures, "model_version": "another"})
-    assert not any(_verdicts(_run(world)).values())
+    assert not any(passed for check, passed in _verdicts(_run(world)).items() if check != "every_rung_wrote")
+
+
+def test_a_judge_that_was_down_is_asked_again_and_one_that_was_not_is_not(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    registry, artifacts = _trained(world, tmp_path)
+    monkeypatch.setattr(assets, "track", lambda *_: True)
+    asked: list[Judgement] = []
+    said = iter([Judgement("down", "It is away."), Judgement("judged", judge="wise at http://judge/v1", rows=({"raw": "A"},))])
+    monkeypatch.setattr(assets, "judge_by_model", lambda *_: asked.append(next(said)) or asked[-1])
+    world = replace(world, settings=world.settings.model_copy(update={"judge_url": "http://judge/v1"}))
+    versions, pages = [], []
+    for _ in range(3):
+        versions.append(_version(_run(world)))
+        report = registry.latest_artifact("ada", assets.REPORT)
+        assert report is not None and report.version == versions[-1]
+        pages.append(artifacts.read_bytes(f"{report.uri}/report.md").decode())
+    assert len(asked) == 2
+    assert versions[0] != versions[1] == versions[2]
+    assert "The judge could not be asked. It is away." in pages[0]
+    assert "wise at http://judge/v1, which decides nothing" in pages[1]
+    assert pages[1] == pages[2]
+    assert artifacts.read_bytes(f"{report.uri}/judge.jsonl") == b'{"raw": "A"}\n'
 
 
 def _verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
