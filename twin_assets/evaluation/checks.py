@@ -3,12 +3,26 @@
 from collections.abc import Callable
 
 import dagster as dg
+from upath import UPath
 
 from twin_assets.cleaning.quality import Finding
 from twin_assets.evaluation import quality
-from twin_assets.evaluation.assets import REPORT, eval_report
+from twin_assets.evaluation.assets import REPORT, TEXTS, eval_report, eval_texts
+from twin_assets.evaluation.ladder import Written
 from twin_assets.resources import PlatformResource
 from twin_assets.store.thresholds import Thresholds
+
+
+@dg.asset_check(asset=eval_texts, blocking=True)
+def every_rung_wrote(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """Every rung wrote a text for every prompt, and hardly any of them is as good as empty."""
+    stored = platform.registry().latest_artifact(context.op_execution_context.partition_key, TEXTS)
+    if stored is None or not UPath(stored.uri).exists():
+        finding = quality.every_rung_wrote(0, {})
+    else:
+        written = Written.from_lines(platform.artifacts().read_bytes(stored.uri).decode())
+        finding = quality.every_rung_wrote(len(written.tasks), {str(rung): texts for rung, texts in written.texts.items()})
+    return dg.AssetCheckResult(passed=finding.passed, description=finding.description, metadata=finding.figures)
 
 
 @dg.asset_check(asset=eval_report, blocking=True)

@@ -1,6 +1,6 @@
 """What an evaluation must show before a twin may be deployed, as plain functions: the asset checks are shells around them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twin_assets.cleaning.quality import Finding
@@ -8,6 +8,30 @@ from twin_assets.store.thresholds import Thresholds
 
 Figures = Mapping[str, Any]
 """Of the newest report; ``deployed_voice`` is that of what serves, where anything does."""
+
+
+MIN_WORDS = 5
+MAX_EMPTY = 0.1
+
+
+def every_rung_wrote(prompts: int, texts: Mapping[str, Sequence[str]]) -> Finding:
+    """Every rung wrote a text for every prompt, and hardly any of them is as good as empty; else nothing can be compared.
+
+    Args:
+        prompts: How many there are.
+        texts: Those of each rung.
+    """
+    if not prompts or not texts:
+        return Finding(False, "There are no texts. Materialize evaluation/eval_texts.", {})
+    lacking = {rung: prompts - len(written) for rung, written in texts.items() if len(written) != prompts}
+    shares = {rung: sum(len(text.split()) < MIN_WORDS for text in written) / prompts for rung, written in texts.items()}
+    mute = [rung for rung, share in shares.items() if share > MAX_EMPTY]
+    problems = [f"{rung} has {prompts - count} texts for {prompts} prompts." for rung, count in lacking.items()]
+    problems += [f"{shares[rung]:.0%} of the texts of {rung} are empty or of fewer than {MIN_WORDS} words." for rung in mute]
+    figures: dict[str, int | float | list[str]] = {"prompts": prompts, "rungs": len(texts), "most_empty": max(shares.values())}
+    if not problems:
+        return Finding(True, f"{len(texts)} rungs wrote on {prompts} prompts each.", figures)
+    return Finding(False, f"{' '.join(problems)} The log of the model server says more (logs/evaluation-model.log).", figures)
 
 
 def figures_on(model_version: str, figures: Figures) -> Figures:

@@ -9,6 +9,7 @@ import pytest
 from twin_assets.definitions import defs
 from twin_assets.sample import sample_sources
 from twin_assets.settings import Settings
+from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Registry
 from twin_assets_tests.checks.world import AUTHOR, MODEL, NEVER_MADE, Checks, OneTransaction, World, endpoint, make_assets, stand_in
@@ -30,7 +31,7 @@ def made(session_database: Database, settings: Settings, instance: dg.DagsterIns
         registry.add_source(AUTHOR, str(path))
     result = make_assets(instance, AUTHOR, [key for key in defs.resolve_all_asset_keys() if tuple(key.path) not in NEVER_MADE])
     with endpoint(MODEL) as url:
-        stand_in(registry, url)
+        stand_in(registry, ArtifactStore(settings.artifacts_url), url)
         yield result
 
 

@@ -5,11 +5,12 @@ Each poison is seen by the check that it stands under, by those that it names be
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from twin_assets.cleaning.quality import FAMILIES
 from twin_assets.features import golden
 from twin_assets.training.dataset import Dataset, load_dataset, write_dataset
-from twin_assets_tests.checks.world import AUTHOR, HEALTHY_REPORT, Poison, World, sql
+from twin_assets_tests.checks.world import AUTHOR, HEALTHY_REPORT, Poison, World, healthy_texts, record_texts, sql
 
 ACCOUNTS = ("cleaning/dropped_documents:every_post_accounted_for", "cleaning/dropped_documents:every_post_is_accounted_for")
 OWN_WORDS = "cleaning/cleaned_documents:own_words_only"
@@ -261,6 +262,10 @@ VOICE = {
     "author_is_recognised": [
         Poison("the author's own text is taken for somebody else's", lambda world: world.change_artifact("voice_profile", ceiling=0.2))
     ],
+    "instrument_knows_people_apart": [
+        Poison("strangers are put before the author", lambda world: world.change_artifact("voice_profile", auc=0.6)),
+        Poison("nobody measured it", lambda world: world.change_artifact("voice_profile", auc=None)),
+    ],
 }
 
 TRAINING = {
@@ -274,18 +279,52 @@ TRAINING = {
     ],
 }
 
+
+def report(**figures: Any) -> Callable[[World], None]:
+    """Changes figures of the evaluation report."""
+    return lambda world: world.change_artifact("eval_report", **figures)
+
+
+def texts(change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Callable[[World], None]:
+    """Changes what the twin wrote."""
+
+    def put(world: World) -> None:
+        healthy = healthy_texts()
+        record_texts(
+            world.registry, world.artifacts, dataclasses.replace(healthy, texts={**healthy.texts, "twin": change(healthy.texts["twin"])})
+        )
+
+    return put
+
+
+def no_texts(world: World) -> None:
+    world.registry.record_artifact(AUTHOR, "eval_texts", "gone", str(world.folder / "gone.jsonl"))
+
+
 EVALUATION = {
-    "no_memorised_passages": [
-        Poison("the twin recites", lambda world: world.change_artifact("eval_report", memorised_longest=60, verbatim_longest=60)),
+    "eval_texts:every_rung_wrote": [
+        Poison("a rung broke off", texts(lambda written: written[:-1])),
+        Poison("a rung wrote nothing, twice", texts(lambda written: ("", " \n", *written[2:]))),
+        Poison("a rung hardly began, twice", texts(lambda written: ("The gauge on the",) * 2 + written[2:])),
+        Poison("the texts are gone", no_texts),
     ],
-    "twin_beats_base": [
-        Poison("the training taught nothing", lambda world: world.change_artifact("eval_report", voice_own_twin=2)),
+    "eval_report:twin_beats_base": [
+        Poison("the training taught nothing", report(voice_twin=0.2, voice_gain=0.0, voice_gain_low=-0.2, voice_gain_high=0.2)),
         Poison(
             "the evaluation is of another model",
-            lambda world: world.change_artifact("eval_report", model_version="another"),
-            ["evaluation/eval_report:no_memorised_passages"],
+            report(model_version="another"),
+            [
+                "evaluation/eval_report:no_memorised_passages",
+                "evaluation/eval_report:slop_like_the_authors",
+                "evaluation/eval_report:content_not_worse",
+                "evaluation/eval_report:not_worse_than_deployed",
+            ],
         ),
     ],
+    "eval_report:no_memorised_passages": [Poison("the twin recites", report(memorised_longest=60, verbatim_longest=60))],
+    "eval_report:slop_like_the_authors": [Poison("the twin writes like a machine", report(slop_twins=9))],
+    "eval_report:content_not_worse": [Poison("the twin lost the subject", report(content_twin_rag=0.4))],
+    "eval_report:not_worse_than_deployed": [Poison("what serves now is better", report(deployed_voice=1.0))],
 }
 
 SERVING = {
@@ -302,6 +341,6 @@ POISONS: dict[str, list[Poison]] = {
     **{f"features/{check}": poisons for check, poisons in FEATURES.items()},
     **{f"voice/voice_profile:{check}": poisons for check, poisons in VOICE.items()},
     **{f"training/{check}": poisons for check, poisons in TRAINING.items()},
-    **{f"evaluation/eval_report:{check}": poisons for check, poisons in EVALUATION.items()},
+    **{f"evaluation/{check}": poisons for check, poisons in EVALUATION.items()},
     **{f"serving/tgi_deployment:{check}": poisons for check, poisons in SERVING.items()},
 }

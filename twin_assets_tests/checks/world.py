@@ -13,35 +13,33 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import dagster as dg
 import pytest
 from sqlalchemy import Connection, text
+from upath import UPath
 
 from twin_assets.cleaning import project
 from twin_assets.definitions import CHECK_MODULES, defs
+from twin_assets.evaluation.ladder import Written
+from twin_assets.evaluation.rungs import RungName, Task
 from twin_assets.resources import PlatformResource
 from twin_assets.sample import SAMPLE_AUTHOR
 from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Deployment, Model, Registry
+from twin_assets_tests.serving.figures import GOOD
 
 AUTHOR = SAMPLE_AUTHOR
 KEYS = frozenset(defs.resolve_asset_graph().asset_check_keys)
 IN_PYTHON = frozenset(key for checks in dg.load_asset_checks_from_modules(CHECK_MODULES) for key in checks.check_keys)
 OF_DBT = KEYS - IN_PYTHON
 MODEL = "a-healthy-model"
-HEALTHY_REPORT = {
-    "model_version": MODEL,
-    "prompts": 16,
-    "voice_own_base": 2,
-    "voice_own_twin": 12,
-    "memorised_longest": 7,
-    "verbatim_longest": 7,
-}
-"""What the checks of the evaluation look at; a check that looks at more needs it here, too."""
-NEVER_MADE = {("training", "adapter_weights"), ("evaluation", "eval_report"), ("serving", "tgi_deployment")}
+HEALTHY_REPORT = {**GOOD, "model_version": MODEL}
+"""What the checks of the evaluation look at; a check that looks at more needs it there, too."""
+NEVER_MADE = {("training", "adapter_weights"), ("evaluation", "eval_texts"), ("evaluation", "eval_report"), ("serving", "tgi_deployment")}
 """Stood in for by records: minutes of training would tell the checks nothing more."""
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -154,13 +152,29 @@ def make_assets(instance: dg.DagsterInstance, author: str, keys: Sequence[dg.Ass
     return job.execute_in_process(instance=instance, partition_key=author, asset_selection=keys, raise_on_error=False, run_config=QUIET)
 
 
-def stand_in(registry: Registry, url: str) -> None:
-    """A model that learned, an evaluation that it passed, and its deployment."""
+def healthy_texts() -> Written:
+    """What the rungs wrote: on each of ten prompts a short text, and one rung on one of them nothing, as it happens."""
+    tasks = tuple(Task(UUID(int=place), "the tide", "Ebb and flow, so they say.", 6, place) for place in range(10))
+    words = ("The gauge on the pier is off by a hand.",) * len(tasks)
+    rungs: tuple[RungName, ...] = ("base", "base_few_shot", "base_few_shot_rag", "twin", "twin_rag")
+    texts: dict[RungName, tuple[str, ...]] = {rung: words for rung in rungs}
+    return Written(AUTHOR, MODEL, tasks, {**texts, "base": ("", *words[1:]), "human": tuple(task.real for task in tasks)})
+
+
+def stand_in(registry: Registry, artifacts: ArtifactStore, url: str) -> None:
+    """A model that learned, what it wrote, an evaluation that it passed, and its deployment."""
     losses = [[step, 4 - step / 20] for step in range(20)]
     figures = {"losses": losses, "loss_first": 4.0, "loss_last": 3.05, "steps": 20}
     registry.record_model(Model(MODEL, AUTHOR, "dataset", "recipe", "base", "/nowhere", figures=figures))
+    record_texts(registry, artifacts, healthy_texts())
     registry.record_artifact(AUTHOR, "eval_report", "report", "/nowhere", HEALTHY_REPORT)
     registry.record_deployment(Deployment(AUTHOR, MODEL, "llama.cpp", url, "/nowhere"))
+
+
+def record_texts(registry: Registry, artifacts: ArtifactStore, written: Written) -> None:
+    """Makes these the newest texts of the evaluation."""
+    uri = artifacts.put_bytes(AUTHOR, "eval_texts", "texts.jsonl", written.to_lines().encode())
+    registry.record_artifact(AUTHOR, "eval_texts", UPath(uri).name, uri)
 
 
 @contextmanager

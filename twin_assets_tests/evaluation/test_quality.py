@@ -3,6 +3,7 @@ import pytest
 from twin_assets.evaluation.quality import (
     GATE,
     content_not_worse,
+    every_rung_wrote,
     no_memorised_passages,
     not_worse_than_deployed,
     slop_like_the_authors,
@@ -69,3 +70,30 @@ def test_without_a_report_nothing_passes(check):
     finding = check({}, USUAL)
     assert not finding.passed
     assert "Materialize evaluation/eval_report" in finding.description
+
+
+WROTE = "The gauge on the pier is off."
+
+
+@pytest.mark.parametrize(
+    ("twin", "said"),
+    [
+        ((WROTE,) * 10, ""),
+        (("", *(WROTE,) * 9), ""),
+        (("", " \n", *(WROTE,) * 8), "20% of the texts of twin are empty or of fewer than 5 words"),
+        (("The gauge on the",) * 10, "100% of the texts of twin"),
+        ((WROTE,) * 9, "twin has 9 texts for 10 prompts"),
+        ((), "twin has 0 texts for 10 prompts"),
+    ],
+)
+def test_every_rung_writes_on_every_prompt_and_hardly_ever_nothing(twin: tuple[str, ...], said: str):
+    finding = every_rung_wrote(10, {"base": (WROTE,) * 10, "twin": twin})
+    assert finding.passed is not bool(said)
+    assert said in finding.description
+
+
+@pytest.mark.parametrize(("prompts", "texts"), [(0, {}), (0, {"twin": ()}), (3, {})])
+def test_without_texts_nothing_was_written(prompts: int, texts: dict[str, tuple[str, ...]]):
+    finding = every_rung_wrote(prompts, texts)
+    assert not finding.passed
+    assert "Materialize evaluation/eval_texts" in finding.description
