@@ -183,6 +183,36 @@ def test_authors_do_not_wake_or_hold_each_other(world: World) -> None:
     assert world.tick() == {("clean", "jane"), ("clean", "joe")}
 
 
+def test_an_asset_that_waits_is_asked_for_once_for_each_content() -> None:
+    content, waits, asked = ["one"], [True], []
+
+    @dg.asset(partitions_def=authors)
+    def report() -> dg.MaterializeResult:
+        return dg.MaterializeResult(data_version=dg.DataVersion(content[-1]))
+
+    @dg.asset(partitions_def=authors, deps=[report], automation_condition=FOLLOW_CONTENT, output_required=False)
+    def deployment() -> Iterator[dg.MaterializeResult]:
+        asked.append(content[-1])
+        if not waits[-1]:
+            yield dg.MaterializeResult(data_version=dg.DataVersion(content[-1]))
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(str(authors.name), ["jane"])
+        graph = Graph(instance, dg.Definitions([report, deployment]))
+        graph.tick()
+        for version in ("one", "two"):
+            content.append(version)
+            graph.make(dg.AssetKey("report"))
+            assert graph.settle() == [("deployment", "jane")]
+            assert graph.settle() == []
+        waits.append(False)
+        content.append("three")
+        graph.make(dg.AssetKey("report"))
+        assert graph.settle() == [("deployment", "jane")]
+    assert asked == ["one", "two", "three"]
+    assert all(graph.outcomes)
+
+
 def stand_in(content: list[str]) -> dg.Definitions:
     """The whole graph with its keys, dependencies and conditions, the dbt models in one build; its assets are as new as the content."""
     graph = whole_graph.resolve_asset_graph()
@@ -214,6 +244,7 @@ def test_a_crawl_flows_through_the_whole_graph_stage_by_stage_and_stops() -> Non
         {"features/chunks", "voice/voice_profile", "training/instruct_dataset"},
         {"features/embeddings", "training/adapter_weights"},
         {"features/golden_set"},
+        {"evaluation/eval_texts"},
         {"evaluation/eval_report"},
         {"serving/tgi_deployment"},
     ]

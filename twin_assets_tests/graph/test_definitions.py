@@ -46,7 +46,8 @@ PARENTS = {
     "voice/voice_profile": {"cleaning/cleaned_documents"},
     "training/instruct_dataset": {"cleaning/cleaned_documents"},
     "training/adapter_weights": {"training/instruct_dataset"},
-    "evaluation/eval_report": {"training/adapter_weights", "training/instruct_dataset", "voice/voice_profile", "features/golden_set"},
+    "evaluation/eval_texts": {"training/adapter_weights", "training/instruct_dataset", "features/golden_set"},
+    "evaluation/eval_report": {"evaluation/eval_texts", "training/instruct_dataset", "voice/voice_profile"},
     "serving/tgi_deployment": {"evaluation/eval_report"},
 }
 GATES = {
@@ -66,7 +67,15 @@ GATES = {
     "features/golden_set": {"search_has_not_regressed"},
     "training/instruct_dataset": {"held_out_is_unseen"},
     "training/adapter_weights": {"loss_fell"},
-    "evaluation/eval_report": {"no_memorised_passages", "twin_beats_base"},
+    "voice/voice_profile": {"instrument_knows_people_apart"},
+    "evaluation/eval_texts": {"every_rung_wrote"},
+    "evaluation/eval_report": {
+        "twin_beats_base",
+        "no_memorised_passages",
+        "slop_like_the_authors",
+        "content_not_worse",
+        "not_worse_than_deployed",
+    },
 }
 HEAVY = (
     "torch",
@@ -105,7 +114,7 @@ def test_an_asset_says_what_it_is_and_what_it_costs(spec: dg.AssetSpec) -> None:
     assert spec.group_name == spec.key.path[0]
     assert spec.owners == ["team:twin"]
     assert spec.kinds
-    assert spec.tags["cost"] == ("gpu" if spec.key.path[-1] == "adapter_weights" else "cpu")
+    assert spec.tags["cost"] == ("gpu" if spec.key.path[-1] in {"adapter_weights", "eval_texts"} else "cpu")
 
 
 def test_an_asset_is_partitioned_by_author(spec: dg.AssetSpec) -> None:
