@@ -313,6 +313,14 @@ def run(
     registry.require_author(name)
     _run(name, to, settings)
     _print_unread(name, unanswered(last_reads(registry.database, name)))
+    _print_waiting(name, registry)
+
+
+def _print_waiting(author: str, registry: Any) -> None:
+    from twin_assets.serving.gate import waiting
+
+    for model in (model for model, _ in waiting(registry) if model.author == author):
+        console.print(f"[yellow]Model {model.version} passed the gate and waits for a person:[/yellow] twin approve {author}")
 
 
 @app.command()
@@ -485,7 +493,9 @@ def gate(
 
 
 def _threshold(change: str) -> tuple[str, Any]:
-    name, _, value = change.partition("=")
+    name, said, value = change.partition("=")
+    if not said:
+        raise typer.BadParameter(f"{change!r} is no NAME=VALUE; NAME= takes a threshold back to its default")
     return name.strip(), value.strip() or None
 
 
@@ -508,7 +518,7 @@ def approve(
     model = decide(name, getpass.getuser(), registry, version=version, reason=reason)
     console.print(f"Model {model.version} is {'rejected' if refuse else 'accepted'}.")
     if deploy and not refuse:
-        _run(name, "tgi_deployment", get_settings())
+        _run(name, "tgi_deployment", get_settings(), alone=True)  # the model that was approved, not what a crawl might bring
 
 
 @app.command()
@@ -684,11 +694,11 @@ def _draft(settings: Settings, **request: Any) -> Any:
     return Writer(database, Registry(database), ArtifactStore(settings.artifacts_url), settings).write(wanted)
 
 
-def _run(author: str, to: str | None, settings: Settings) -> Any:
+def _run(author: str, to: str | None, settings: Settings, alone: bool = False) -> Any:
     from twin_assets.runs import materialize, run_log
 
     with _progress() as show:
-        report = materialize(author, to, settings, show)
+        report = materialize(author, to, settings, show, alone)
     if report.success:
         return report
     problem = report.error or "\n".join(report.failed_checks)

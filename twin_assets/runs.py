@@ -92,7 +92,7 @@ def add_partition(author: str, settings: Settings) -> None:
         instance.add_dynamic_partitions(str(authors.name), [author])
 
 
-def materialize(author: str, to: str | None, settings: Settings, on_change: Callable[[list[Step]], None]) -> RunReport:
+def materialize(author: str, to: str | None, settings: Settings, on_change: Callable[[list[Step]], None], alone: bool = False) -> RunReport:
     """Materializes the chain for one author, up to an asset when one is named.
 
     Args:
@@ -100,13 +100,14 @@ def materialize(author: str, to: str | None, settings: Settings, on_change: Call
         to: Name of the last asset, with or without its stage (``voice_profile``, ``voice/voice_profile``); None runs all.
         settings: For the data home.
         on_change: Called with the steps whenever one of them moves.
+        alone: Makes that asset only, from what is there.
 
     Raises:
         TwinError: When there is no such asset or too little disk space.
         KeyboardInterrupt: When the run was stopped by Ctrl-C; Dagster's own name for that is known to nobody else.
     """
     _require_disk(settings)
-    selection = _selection(to)
+    selection = _selection(to, alone)
     job = defs.resolve_job_def(JOB)
     run_id = str(uuid.uuid4())
     tracker = _Tracker(on_change)
@@ -272,7 +273,7 @@ def _message(failure: Any) -> str:
     return message if message and error.cls_name and kind.endswith("Error") and kind.startswith("twin_assets.") else error.message.strip()
 
 
-def _selection(to: str | None) -> set[dg.AssetKey] | None:
+def _selection(to: str | None, alone: bool) -> set[dg.AssetKey] | None:
     if to is None:
         return None
     keys = defs.resolve_all_asset_keys()
@@ -280,7 +281,8 @@ def _selection(to: str | None) -> set[dg.AssetKey] | None:
     if not found:
         raise TwinError(f"There is no asset {to!r}. Assets: {', '.join(asset_names())}.")
     graph = defs.resolve_asset_graph()
-    chosen = dg.AssetSelection.assets(*found).upstream().resolve(graph)
+    wanted = dg.AssetSelection.assets(*found)
+    chosen = (wanted if alone else wanted.upstream()).resolve(graph)
     return {key for one in chosen for key in graph.get(one).assets_def.keys}  # what is made together, such as the dbt models, whole
 
 

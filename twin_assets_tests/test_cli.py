@@ -21,17 +21,24 @@ from sqlalchemy import text
 
 from twin_assets import checking, cli, runs
 from twin_assets.cleaning import scratch
+from twin_assets.evaluation.quality import GATE
 from twin_assets.ingest import read as reading_module
 from twin_assets.ingest.registry import open_source
 from twin_assets.ingest.source import Source
 from twin_assets.ingest.web import Web
 from twin_assets.partitions import authors
+from twin_assets.serving.deploy import SwitchOver
 from twin_assets.settings import Settings, get_settings
+from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
-from twin_assets.store.registry import Registry
+from twin_assets.store.registry import Deployment, Model, Registry
 from twin_assets.store.tables import SCHEMAS
+from twin_assets.store.thresholds import Thresholds
 from twin_assets.verdicts import Status, Verdict
+from twin_assets.voice.profile import KIND, build_profile
+from twin_assets_tests.serving.figures import GOOD
+from twin_assets_tests.writing.conftest import ADA, EVE, spoken, texts_of
 
 pytestmark = [  # Dagster's own calls
     pytest.mark.filterwarnings("ignore:The .__fields__. attribute is deprecated"),
@@ -311,6 +318,8 @@ def test_checks_show_the_newest_verdicts_and_write_them(twin: Callable[..., Resu
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert any(line.startswith("ingest/raw_posts own_posts_present passed ERROR") for line in lines)
     assert any(line.startswith("voice/voice_profile author_is_recognised not run ERROR") for line in lines)
+    for name in ("eval_texts every_rung_wrote", *(f"eval_report {check.__name__}" for check in GATE)):
+        assert any(line.startswith(f"evaluation/{name} not run ERROR, blocking") for line in lines), name
     found = {(check["asset"], check["check"]): check for check in json.loads(twin("checks", "jane", "--json").out)["checks"]}
     assert found["ingest/raw_posts", "own_posts_present"]["status"] == "passed"
     assert found["features/chunks", "chunks_cover_documents"]["blocking"]
@@ -345,6 +354,158 @@ def test_write_needs_a_deployment_and_a_prompt(twin: Callable[..., Result], post
     failed(twin("write", "jane", "bread"), "not deployed yet", "twin run jane")
     failed(twin("write", "jane", ""), "cannot be written", "prompt")
     failed(twin("write", "jane", "bread", "--platform", "fax"), "cannot be written", "platform", "linkedin")
+
+
+@pytest.fixture
+def ada(twin: Callable[..., Result], database: Database, settings: Settings) -> Registry:
+    """ada, whose voice is known, with a model that passed and waits, under the manual policy."""
+    registry = Registry(database)
+    registry.add_author("ada")
+    profile = build_profile("ada", texts_of(ADA), {"eve": texts_of(EVE)})
+    uri = ArtifactStore(settings.artifacts_url).put_bytes("ada", KIND, "profile.npz", profile.to_bytes())
+    registry.record_artifact("ada", KIND, profile.version, uri)
+    registry.record_model(Model("m1", "ada", "d1", "c1", "base", "/adapter"))
+    registry.record_artifact("ada", "eval_report", "r1", "/report", {**GOOD, "voice_base": 0.1})
+    registry.change_thresholds("ada", {"policy": "manual"})
+    return registry
+
+
+def test_voice_says_how_much_a_text_sounds_like_the_author_and_what_in_it_does_not(
+    twin: Callable[..., Result], ada: Registry, tmp_path: Path
+) -> None:
+    strange = "However, it is to be noted that [you] could."
+    (tmp_path / "draft.md").write_text(f"{spoken(ADA)} {strange} {spoken(ADA, 3)}")
+    result = twin("voice", "ada", str(tmp_path / "draft.md"))
+    assert result.code == 0
+    assert "voice score" in result.out and "sounds most like ada" in result.out
+    assert "of ada's own passages sound less like ada" in result.out
+    assert "what pulls it away" in result.out
+    assert f"least like ada: {strange}" in result.out
+    found = json.loads(twin("voice", "ada", str(tmp_path / "draft.md"), "--json").out)
+    assert found["own"] and 0 <= found["low"] <= found["score"] <= found["high"] <= 1
+    assert found["odd_sentences"][0]["sentence"] == strange
+
+
+def test_voice_reads_standard_input_and_tells_somebody_else(
+    twin: Callable[..., Result], ada: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(spoken(EVE)))
+    result = twin("voice", "ada")
+    assert result.code == 0
+    assert "sounds most like eve" in result.out
+
+
+def test_voice_says_what_is_missing(twin: Callable[..., Result], ada: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ada.add_author("bob")
+    (tmp_path / "draft.md").write_text("I never do.")
+    (tmp_path / "long.md").write_text(spoken(ADA))
+    failed(twin("voice", "ada", str(tmp_path / "draft.md")), "3 words", "at least 50 are needed")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    failed(twin("voice", "ada", "--json"), "0 words", "at least 50 are needed")
+    failed(twin("voice", "bob", str(tmp_path / "long.md")), "twin run bob --to voice_profile")
+    failed(twin("voice", "zoe", str(tmp_path / "long.md")), "Known: ada, bob")
+    failed(twin("voice", "ada", str(tmp_path / "absent.md")), "No such file", "absent.md")
+
+
+def test_gate_shows_and_changes_what_a_model_must_show(twin: Callable[..., Result], ada: Registry) -> None:
+    rows = {line.split()[0]: line.split()[1] for line in twin("gate", "ada").out.splitlines() if len(line.split()) > 2}
+    assert rows | {"policy": "manual", "slop_over_author": "2.0", "verbatim_words": "25"} == rows
+    assert twin("gate", "ada", "--set", "slop_over_author=3.5", "--set", " policy = auto ").code == 0
+    assert (ada.thresholds("ada").slop_over_author, ada.thresholds("ada").policy) == (3.5, "auto")
+    found = json.loads(twin("gate", "ada", "--json").out)
+    assert (found["slop_over_author"], found["policy"]) == (3.5, "auto")
+    assert twin("gate", "ada", "--set", "slop_over_author=").code == 0
+    assert ada.thresholds("ada") == Thresholds.model_validate({})
+
+
+def test_gate_refuses_what_is_no_threshold_and_changes_nothing(twin: Callable[..., Result], ada: Registry) -> None:
+    before = ada.thresholds("ada")
+    failed(twin("gate", "ada", "--set", "perplexity=3"), "no threshold 'perplexity'", "voice_gain", "slop_over_author")
+    failed(twin("gate", "ada", "--set", "policy=auto", "--set", "perplexity="), "no threshold 'perplexity'")
+    failed(twin("gate", "ada", "--set", "policy=perhaps"), "policy", "'auto' or 'manual'")
+    failed(twin("gate", "ada", "--set", "verbatim_words=2"), "verbatim_words", "greater than or equal to 5")
+    failed(twin("gate", "ada", "--set", "policy"), "NAME=VALUE", code=2)
+    failed(twin("gate", "joe"), "No author 'joe'")
+    assert ada.thresholds("ada") == before
+
+
+def test_gate_shows_who_let_which_model_serve_and_why(twin: Callable[..., Result], ada: Registry) -> None:
+    ada.decide("m1", "rejected", "jo", "Too [bold] for me.")
+    ada.decide("m1", "accepted", "ann", "It grew on me.")
+    lines = [line.partition(" UTC ")[2] for line in twin("gate", "ada").out.splitlines() if " UTC " in line]
+    assert lines == [
+        "m1: rejected -> accepted, ann. It grew on me.",
+        "m1: candidate -> rejected, jo. Too [bold] for me.",
+        "m1: new -> candidate, training. Trained on dataset d1.",
+    ]
+
+
+def test_approve_notes_who_and_why_and_deploys_that_model_alone(
+    twin: Callable[..., Result], ada: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed: list[str] = []
+
+    def deploy(model: Model, *_: object) -> SwitchOver:
+        deployed.append(model.version)
+        deployment = Deployment("ada", model.version, "llama.cpp", "http://127.0.0.1:9/v1", "/model.gguf")
+        ada.record_deployment(deployment)
+        return SwitchOver(deployment, changed=True, smoke_text="Salt.")
+
+    monkeypatch.setattr("twin_assets.serving.assets.deploy", deploy)
+    monkeypatch.setattr("twin_assets.serving.checks.model_server.healthy", lambda *_: True)
+    result = twin("approve", "ada", "--reason", "Read ten of them.", "--version", "m1")
+    assert result.code == 0, result
+    assert "Model m1 is accepted." in result.out
+    assert "raw_posts" not in result.out
+    assert deployed == ["m1"]
+    assert [(step.after, step.reason) for step in ada.transitions("ada")[:2]] == [
+        ("deployed", "Serves at http://127.0.0.1:9/v1."),
+        ("accepted", "Read ten of them."),
+    ]
+    assert ada.transitions("ada")[1].actor
+    failed(twin("approve", "ada", "--reject"), "m1 is deployed")
+
+
+def test_approve_can_leave_the_deployment_to_the_platform(twin: Callable[..., Result], ada: Registry) -> None:
+    assert "accepted" in twin("approve", "ada", "--no-deploy").out
+    assert (ada.deployment("ada"), [model.status for model in ada.models("ada")]) == (None, ["accepted"])
+
+
+def test_a_rejected_model_stays_rejected_until_it_is_approved(twin: Callable[..., Result], ada: Registry) -> None:
+    assert "Model m1 is rejected." in twin("approve", "ada", "--reject", "--reason", "Too stiff.").out
+    assert [model.status for model in ada.models("ada")] == ["rejected"]
+    assert ada.transitions("ada")[0].reason == "Too stiff."
+    assert twin("approve", "ada", "--no-deploy").code == 0
+    assert [model.status for model in ada.models("ada")] == ["accepted"]
+
+
+def test_what_cannot_be_approved_says_why(twin: Callable[..., Result], ada: Registry) -> None:
+    ada.record_model(Model("m2", "ada", "d2", "c1", "base", "/adapter"))
+    failed(twin("approve", "ada", "--version", "m1"), "Only ada's newest model, m2", "m1 is another one")
+    failed(twin("approve", "ada", "--version", "m1", "--reject"), "Only ada's newest model, m2")
+    failed(twin("approve", "ada"), "m2 cannot be approved", "no evaluation")
+    failed(twin("approve", "joe"), "No author 'joe'")
+    ada.add_author("bob")
+    failed(twin("approve", "bob"), "no trained model", "twin run bob")
+    assert {model.status for model in ada.models("ada")} == {"candidate"}
+
+
+def test_status_shows_the_stage_of_the_newest_model(twin: Callable[..., Result], ada: Registry) -> None:
+    assert "m1 (candidate)" in twin("status").out
+    assert "0.10 -> 0.90" in twin("status").out
+    ada.decide("m1", "rejected", "jo", "Too stiff.")
+    assert "m1 (rejected)" in twin("status").out
+    ada.decide("m1", "accepted", "jo", "Fine.")
+    ada.record_deployment(Deployment("ada", "m1", "llama.cpp", "http://127.0.0.1:9/v1", "/model.gguf"))
+    result = twin("status").out
+    assert "m1 (deployed)" in result and "m1 (stopped; `twin up` starts it)" in result
+
+
+def test_a_run_says_that_a_model_waits(twin: Callable[..., Result], ada: Registry, posts: Path) -> None:
+    assert twin("add", "ada", "--source", str(posts)).code == 0
+    assert "m1 passed the gate and waits for a person: twin approve ada" in twin("run", "ada", "--to", "raw_posts").out
+    ada.decide("m1", "accepted", "jo", "Fine.")
+    assert "waits for a person" not in twin("run", "ada", "--to", "raw_posts").out
 
 
 @pytest.mark.parametrize(

@@ -307,7 +307,8 @@ class Registry:
         try:
             return Thresholds(**stored)
         except ValidationError as error:
-            raise TwinError(f"The thresholds of {author} cannot be read ({error}). Set them again with `twin gate {author}`.") from error
+            hint = f"Set such a one again with `twin gate {author} --set NAME=VALUE`; `NAME=` takes it away."
+            raise TwinError(f"The thresholds of {author} cannot be read: {_problems(error)}. {hint}") from error
 
     def change_thresholds(self, author: str, changes: dict[str, Any]) -> Thresholds:
         """Changes some of the author's thresholds; None takes one back to its default.
@@ -318,12 +319,13 @@ class Registry:
         columns = tables.authors.c
         with self.database.begin() as connection:
             stored = connection.scalar(select(columns.thresholds).where(columns.name == author).with_for_update()) or {}
+            if unknown := sorted(changes.keys() - Thresholds.model_fields.keys() - stored.keys()):
+                raise TwinError(f"There is no threshold {unknown[0]!r}. Thresholds: {', '.join(Thresholds.model_fields)}.")
             wanted = {name: value for name, value in {**stored, **changes}.items() if value is not None}
             try:
                 found = Thresholds(**wanted)
             except ValidationError as error:
-                problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-                raise TwinError(f"These thresholds cannot be: {problems}.") from error
+                raise TwinError(f"These thresholds cannot be: {_problems(error)}.") from error
             connection.execute(update(tables.authors).where(columns.name == author).values(thresholds=wanted))
         return found
 
@@ -363,6 +365,10 @@ class Registry:
         with self.database.begin() as connection:
             _retire(connection, author, "Taken down.")
             connection.execute(delete(tables.deployments).where(tables.deployments.c.author == author))
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
 
 
 def _retire(connection: Connection, author: str, reason: str, but: str = "") -> None:

@@ -1,6 +1,6 @@
 """The whole graph on real parts: Postgres, dbt, embedder, axolotl for two steps, llama.cpp. Run in order, each test building on the last.
 
-Two steps teach no voice, so that the gate must hold; the deployment is then tried with a report that would pass.
+Two steps teach no voice, so that the gate must hold; the deployment is then tried with a report that would pass, which a person approves.
 """
 
 import os
@@ -17,6 +17,7 @@ from sqlalchemy import text
 from twin_assets.runs import RunReport, materialize
 from twin_assets.sample import SAMPLE_AUTHOR, sample_sources
 from twin_assets.serving.deploy import deploy, revive, stop
+from twin_assets.serving.gate import waiting
 from twin_assets.settings import Settings, get_settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
@@ -76,8 +77,24 @@ def first_run(small: Settings, posts: Path, registry: Registry) -> RunReport:
     return _run(small)
 
 
-def _run(settings: Settings, to: str | None = None) -> RunReport:
-    return materialize(SAMPLE_AUTHOR, to, settings, lambda steps: None)
+def _run(settings: Settings, to: str | None = None, alone: bool = False) -> RunReport:
+    return materialize(SAMPLE_AUTHOR, to, settings, lambda steps: None, alone)
+
+
+def _approve_in_dagster(settings: Settings) -> dg.ExecuteInProcessResult:
+    """The deployment alone, materialized as a person does it in the UI."""
+    from twin_assets.definitions import defs
+    from twin_assets.runs import dagster_instance
+
+    config = {"approve": True, "by": "jo", "reason": "Read two of them."}
+    with dagster_instance(settings) as instance:
+        return defs.resolve_job_def("twin").execute_in_process(
+            instance=instance,
+            partition_key=SAMPLE_AUTHOR,
+            asset_selection=[dg.AssetKey(["serving", "tgi_deployment"])],
+            raise_on_error=False,
+            run_config={"ops": {"serving__tgi_deployment": {"config": config}}},
+        )
 
 
 def _model(registry: Registry) -> Model:
@@ -102,7 +119,8 @@ def test_every_stage_up_to_the_evaluation_is_made(first_run: RunReport, registry
     assert _model(registry).figures["steps"] == 2
     report = registry.latest_artifact(SAMPLE_AUTHOR, "eval_report")
     assert report is not None
-    assert {"voice_base", "voice_twin", "voice_twin_rag", "voice_human", "slop_twin", "content_twin"} <= set(report.figures)
+    measured = {"voice_base", "voice_base_few_shot_rag", "voice_twin", "voice_twin_rag", "voice_human"}
+    assert measured | {"voice_gain_low", "verbatim_longest", "slop_twins", "slop_author", "content_twin_rag"} <= set(report.figures)
     assert (Path(report.uri) / "report.html").stat().st_size > 10_000
 
 
@@ -113,39 +131,46 @@ def test_a_twin_that_learned_nothing_is_not_deployed(first_run: RunReport, regis
 
 
 def test_materializing_the_deployment_alone_does_not_go_around_the_gate(first_run: RunReport, small: Settings, registry: Registry) -> None:
-    from twin_assets.definitions import defs
-    from twin_assets.runs import dagster_instance
-
-    with dagster_instance(small) as instance:
-        result = defs.resolve_job_def("twin").execute_in_process(
-            instance=instance,
-            partition_key=SAMPLE_AUTHOR,
-            asset_selection=[dg.AssetKey(["serving", "tgi_deployment"])],
-            raise_on_error=False,
-        )
-    assert not result.success
+    report = _run(small, "tgi_deployment", alone=True)
+    assert not report.success
+    assert [step.name for step in report.steps] == ["serving/tgi_deployment"]
     assert registry.deployment(SAMPLE_AUTHOR) is None
+    assert not _approve_in_dagster(small).success
+    assert _model(registry).status == "candidate"
 
 
-def test_running_again_trains_and_embeds_nothing(
+def test_running_again_trains_embeds_and_writes_nothing(
     first_run: RunReport, small: Settings, registry: Registry, session_database: Database
 ) -> None:
     vectors, models = _vectors(session_database), len(registry.models(SAMPLE_AUTHOR))
     log = make_plan(SAMPLE_AUTHOR, _model(registry).dataset_version, small).log
-    printed = log.stat().st_mtime_ns
+    texts = registry.latest_artifact(SAMPLE_AUTHOR, "eval_texts")
+    assert texts is not None
+    kept = {file: file.stat().st_mtime_ns for file in (log, Path(texts.uri), small.logs / "evaluation-model.log")}
     again = _run(small, "eval_report")
     assert again.metadata["ingest/raw_posts"]["updated"] == 0
     assert again.metadata["features/embeddings"]["embedded"] == 0
-    assert (_vectors(session_database), len(registry.models(SAMPLE_AUTHOR)), log.stat().st_mtime_ns) == (vectors, models, printed)
+    assert (_vectors(session_database), len(registry.models(SAMPLE_AUTHOR))) == (vectors, models)
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
 
 
-def test_a_proven_model_is_served_and_outlives_the_run(first_run: RunReport, small: Settings, registry: Registry) -> None:
+def test_a_proven_model_waits_for_a_person_where_the_policy_is_manual(first_run: RunReport, small: Settings, registry: Registry) -> None:
     registry.record_artifact(SAMPLE_AUTHOR, "eval_report", "proven", "/nowhere", {**GOOD, "model_version": _model(registry).version})
-    switched = deploy(_model(registry), registry, ArtifactStore(small.artifacts_url), small)
-    assert switched.changed
-    assert switched.smoke_text
+    registry.change_thresholds(SAMPLE_AUTHOR, {"policy": "manual"})
+    assert _run(small, "tgi_deployment", alone=True).success
+    assert registry.deployment(SAMPLE_AUTHOR) is None
+    assert [model for model, _ in waiting(registry)] == [_model(registry)]
+
+
+def test_an_approved_model_is_served_and_outlives_the_run(first_run: RunReport, small: Settings, registry: Registry) -> None:
+    assert _approve_in_dagster(small).success
     assert _model(registry).status == "deployed"
-    deployment = switched.deployment
+    assert [(step.after, step.actor) for step in registry.transitions(SAMPLE_AUTHOR)[:2]] == [
+        ("deployed", "deployment"),
+        ("accepted", "jo"),
+    ]
+    deployment = registry.deployment(SAMPLE_AUTHOR)
+    assert deployment is not None
     assert deployment.pid is not None
     assert os.getsid(deployment.pid) != os.getsid(0)
     answer = InferenceClient(base_url=deployment.url).chat_completion(
@@ -154,6 +179,7 @@ def test_a_proven_model_is_served_and_outlives_the_run(first_run: RunReport, sma
     assert answer.choices[0].message.content
     again = deploy(_model(registry), registry, ArtifactStore(small.artifacts_url), small)
     assert not again.changed
+    assert again.smoke_text
     assert again.deployment.pid == deployment.pid
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -109,6 +110,46 @@ def test_a_slot_is_freed_though_its_run_was_ended_before(home: Settings) -> None
         assert storage.claim_concurrency_slot("gpu", run.run_id, "trained").is_claimed
         assert runs.end_dead_runs(home) == []
         assert storage.get_concurrency_info("gpu").active_slot_count == 0
+
+
+def test_an_asset_can_be_made_alone_or_with_all_that_it_is_made_from(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    @dg.asset(partitions_def=authors)
+    def posts() -> None:
+        made.append("posts")
+
+    @dg.asset(partitions_def=authors, deps=[posts])
+    def voice() -> None:
+        made.append("voice")
+
+    @dg.asset(partitions_def=authors, deps=[voice])
+    def model() -> None:
+        made.append("model")
+
+    _define(monkeypatch, posts, voice, model)
+    assert runs.materialize("jane", "voice", home, lambda _: None).success
+    assert made == ["posts", "voice"]
+    assert runs.materialize("jane", "voice", home, lambda _: None, alone=True).success
+    assert made == ["posts", "voice", "voice"]
+
+
+def test_a_run_whose_last_asset_waits_is_a_success_and_its_check_does_not_look(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dg.asset(partitions_def=authors)
+    def model() -> None: ...
+
+    @dg.asset(partitions_def=authors, deps=[model], output_required=False)
+    def deployment() -> Iterator[dg.MaterializeResult]:
+        yield from ()
+
+    @dg.asset_check(asset=deployment)
+    def serves() -> dg.AssetCheckResult:
+        raise OSError("nothing serves")
+
+    _define(monkeypatch, model, deployment, serves)
+    report = _materialize(home)
+    assert report.success, report.error
+    assert set(report.metadata) == {"model"}
 
 
 def test_every_failure_is_told_once(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The registry: newest versions, one deployment per author, and names that can be partitions."""
 
 import pytest
+from sqlalchemy import text
 
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
@@ -107,10 +108,26 @@ def test_thresholds_are_the_authors_own(registry: Registry) -> None:
     assert registry.thresholds("jane").slop_over_author == 3.5
     assert registry.thresholds("joe") == Thresholds.model_validate({})
     assert registry.change_thresholds("jane", {"policy": None}).policy == "auto"
-    for change in ({"verbatim": 3}, {"policy": "maybe"}, {"verbatim_words": "many"}):
+    for change in ({"policy": "maybe"}, {"verbatim_words": "many"}):
         with pytest.raises(TwinError, match="These thresholds cannot be"):
             registry.change_thresholds("jane", change)
     assert registry.thresholds("jane").slop_over_author == 3.5
+
+
+@pytest.mark.parametrize("value", ["3", None])
+def test_an_unknown_threshold_is_told_which_there_are(registry: Registry, value: str | None) -> None:
+    registry.add_author("jane")
+    with pytest.raises(TwinError, match=r"no threshold 'verbatim'.*verbatim_words"):
+        registry.change_thresholds("jane", {"verbatim": value})
+
+
+def test_a_threshold_that_is_no_more_can_be_taken_away(registry: Registry) -> None:
+    registry.add_author("jane")
+    with registry.database.begin() as connection:
+        connection.execute(text("""update registry.authors set thresholds = '{"perplexity": 3, "policy": "manual"}'"""))
+    with pytest.raises(TwinError, match=r"cannot be read.*perplexity"):
+        registry.thresholds("jane")
+    assert registry.change_thresholds("jane", {"perplexity": None}).policy == "manual"
 
 
 def test_a_deployment_of_an_unknown_model_is_refused_and_changes_nothing(registry: Registry) -> None:

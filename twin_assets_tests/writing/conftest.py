@@ -55,7 +55,7 @@ def twin(registry: Registry, model_server: ServerProcess, clean: Clean, minilm: 
     sync_chunks(registry.database, "ada", DOCUMENTS, minilm.count_tokens, minilm.max_tokens)
     sync_embeddings(registry.database, "ada", minilm)
     artifacts = ArtifactStore(settings.artifacts_url)
-    profile = build_profile("ada", _texts(ADA), {"eve": _texts(EVE)})
+    profile = build_profile("ada", texts_of(ADA), {"eve": texts_of(EVE)})
     uri = artifacts.put_bytes("ada", KIND, "profile.npz", profile.to_bytes())
     registry.record_artifact("ada", KIND, profile.version, uri)
     deploy(registry, model_server.url, model_server.pid)
@@ -73,5 +73,6 @@ def spoken(phrase: str, number: int = 12) -> str:
     return " ".join(f"{phrase} number {place}." for place in range(number))
 
 
-def _texts(phrase: str) -> list[str]:
+def texts_of(phrase: str) -> list[str]:
+    """Texts of an author who writes in the manner of a phrase, enough to learn the voice from."""
     return [" ".join(f"{phrase} number {n * 20 + i}." for i in range(20)) for n in range(8)]
