@@ -137,8 +137,9 @@ def decide(body: Decision, services: ServicesOf) -> Decided:
     from twin_assets.serving import gate
 
     act = gate.approve if body.approve else gate.reject
+    registry = services.registry
     try:
-        model = act(body.author, body.by, services.registry, version=body.model_version, reason=body.reason)
+        model = act(body.author, body.by, registry, version=body.model_version, reason=body.reason)
     except TwinError as error:
         raise RefusedError(str(error)) from error
     return Decided(author=model.author, model_version=model.version, status="accepted" if body.approve else "rejected")

@@ -45,7 +45,7 @@ class Decision(BaseModel):
     author: str = Field(max_length=63)
     model_version: str = Field(description="The model that is meant: the newest one.")
     approve: bool = Field(description="Whether it may serve.")
-    by: str = Field(min_length=1, max_length=100, description="Who says so; it is noted.")
+    by: str = Field(min_length=1, max_length=100, pattern=r"\S", description="Who says so; it is noted.")
     reason: str = Field(default="", max_length=1000, description="Why; it is noted.")
 
 

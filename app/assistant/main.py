@@ -64,8 +64,8 @@ def _ask_approval(client: Client, model: Waiting) -> None:
         for column, (label, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
             column.metric(label, value)
         st.caption(f"Model {model.model_version} · report: {model.report}")
-        by = st.text_input("Your name", key=f"by-{model.model_version}")
-        reason = st.text_input("Why (optional)", key=f"reason-{model.model_version}")
+        by = st.text_input("Your name", max_chars=100, key=f"by-{model.model_version}")
+        reason = st.text_input("Why (optional)", max_chars=1000, key=f"reason-{model.model_version}")
         yes, no, _ = st.columns([1, 1, 4])
         approved = yes.button("Approve", type="primary", key=f"yes-{model.model_version}")
         rejected = no.button("Reject", key=f"no-{model.model_version}")

@@ -11,8 +11,9 @@ from sqlalchemy import text
 from app.api.main import create_app
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database
-from twin_assets.store.registry import Registry
+from twin_assets.store.registry import Model, Registry
 from twin_assets.writing.request import Draft, Voice
+from twin_assets_tests.serving.figures import GOOD
 from twin_assets_tests.writing.conftest import ADA, EVE, deploy, spoken
 
 BODY = {"author": "ada", "prompt": "fermenting vegetables", "words": 30, "seed": 3}
@@ -144,6 +145,8 @@ def test_without_a_database_it_starts_and_says_so(settings: Settings) -> None:
         assert client.get("/v1/authors").status_code == 503
         assert client.post("/v1/drafts", json=BODY).headers["content-type"] == "application/problem+json"
         assert client.post("/v1/voice", json={"author": "ada", "text": "x"}).status_code == 503
+        assert client.get("/v1/approvals").status_code == 503
+        assert client.post("/v1/approvals", json=DECISION).status_code == 503
 
 
 def test_a_missing_corpus_is_not_called_a_database_that_is_down(api: TestClient, database: Database) -> None:
@@ -158,6 +161,87 @@ def test_authors_say_whether_they_can_be_asked(api: TestClient) -> None:
     ada, bob = api.get("/v1/authors").json()
     assert (ada["name"], ada["deployed"], ada["model_version"]) == ("ada", True, "v1")
     assert (bob["name"], bob["deployed"], bob["model_version"]) == ("bob", False, None)
+
+
+DECISION = {"author": "bob", "model_version": "m1", "approve": True, "by": "jo"}
+
+
+@pytest.fixture
+def waiting(registry: Registry) -> Registry:
+    """bob's newest model passed and waits for a person."""
+    registry.record_model(Model("m1", "bob", "d1", "c1", "base", "/adapter"))
+    registry.record_artifact("bob", "eval_report", "r1", "/reports/r1", GOOD)
+    registry.change_thresholds("bob", {"policy": "manual"})
+    return registry
+
+
+def _status(registry: Registry) -> str:
+    model = registry.latest_model("bob")
+    assert model is not None
+    return model.status
+
+
+def test_what_waits_is_listed_with_its_figures_and_its_report(api: TestClient, waiting: Registry) -> None:
+    (found,) = api.get("/v1/approvals").json()
+    assert (found["author"], found["model_version"], found["report"]) == ("bob", "m1", "/reports/r1/report.html")
+    assert found["figures"]["voice_twin"] == GOOD["voice_twin"]
+    assert not {"model_version", "deployed_voice"} & set(found["figures"])
+
+
+def test_an_approval_is_noted_and_nothing_waits_any_more(api: TestClient, waiting: Registry) -> None:
+    answer = api.post("/v1/approvals", json={**DECISION, "reason": "Read ten of them."})
+    assert (answer.status_code, answer.json()) == (200, {"author": "bob", "model_version": "m1", "status": "accepted"})
+    step = waiting.transitions("bob")[0]
+    assert (step.after, step.actor, step.reason, _status(waiting)) == ("accepted", "jo", "Read ten of them.", "accepted")
+    assert api.get("/v1/approvals").json() == []
+
+
+def test_a_rejection_is_noted_and_can_be_taken_back(api: TestClient, waiting: Registry) -> None:
+    assert api.post("/v1/approvals", json={**DECISION, "approve": False}).json()["status"] == "rejected"
+    assert (_status(waiting), api.get("/v1/approvals").json()) == ("rejected", [])
+    assert api.post("/v1/approvals", json=DECISION).json()["status"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_version": "m0"}, "Only bob's newest model, m1"),
+        ({"author": "zoe"}, "no trained model"),
+        ({"author": "ada", "model_version": "v1"}, "no evaluation"),
+        ({"author": "ada", "model_version": "v1", "approve": False}, "is deployed"),
+    ],
+)
+def test_a_decision_that_cannot_be_is_a_conflict(api: TestClient, waiting: Registry, change: dict[str, Any], said: str) -> None:
+    answer = api.post("/v1/approvals", json={**DECISION, **change})
+    assert (answer.status_code, answer.json()["title"]) == (409, "Not possible")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert said in answer.json()["detail"]
+    assert _status(waiting) == "candidate"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"by": ""}, "by"),
+        ({"by": " \t"}, "by"),
+        ({"by": "x" * 101}, "by"),
+        ({"reason": "x" * 1001}, "reason"),
+        ({"approve": "perhaps"}, "approve"),
+        ({"model_version": None}, "model_version"),
+    ],
+)
+def test_a_decision_needs_a_name_and_a_model(api: TestClient, waiting: Registry, change: dict[str, Any], field: str) -> None:
+    answer = api.post("/v1/approvals", json={**DECISION, **change})
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert _status(waiting) == "candidate"
+
+
+def test_nothing_waits_under_the_automatic_policy_or_without_a_passed_gate(api: TestClient, waiting: Registry) -> None:
+    waiting.change_thresholds("bob", {"verbatim_words": 6})
+    assert api.get("/v1/approvals").json() == []
+    waiting.change_thresholds("bob", {"verbatim_words": None, "policy": "auto"})
+    assert api.get("/v1/approvals").json() == []
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.api.schemas import Decision, Problem
 from app.assistant.client import ApiDownError, ApiError, Client
 from app.assistant.main import explain
 from twin_assets.settings import get_settings
-from twin_assets.store.registry import Registry
+from twin_assets.store.registry import Model, Registry
 from twin_assets.writing.drafts import Writer
 from twin_assets.writing.request import Draft, DraftRequest, Voice
+from twin_assets_tests.serving.figures import GOOD
 from twin_assets_tests.writing.conftest import ADA, deploy, spoken
 
 PAGE = Path(__file__).parents[2] / "app" / "assistant" / "main.py"
@@ -146,6 +149,92 @@ def test_without_twins_it_says_how_to_begin(live_api: str, registry: Registry, p
     assert "twin run ada" in page.info[0].value
 
 
+@pytest.fixture
+def waiting(registry: Registry) -> Registry:
+    """bob's newest model passed and waits for a person."""
+    registry.record_model(Model("m1", "bob", "d1", "c1", "base", "/adapter"))
+    registry.record_artifact("bob", "eval_report", "r1", "/reports/r1", {**GOOD, "voice_human": 0.95})
+    registry.change_thresholds("bob", {"policy": "manual"})
+    return registry
+
+
+def decide(page: AppTest, button: str, by: str, reason: str = "") -> AppTest:
+    page.text_input("by-m1").set_value(by)
+    page.text_input("reason-m1").set_value(reason)
+    return page.button(f"{button}-m1").click().run()
+
+
+def asked(page: AppTest) -> bool:
+    return any("A new twin of bob waits for approval" in text.value for text in page.markdown)
+
+
+def test_a_model_that_waits_is_shown_with_its_figures(
+    live_api: str, waiting: Registry, page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(live_api, page, monkeypatch)
+    assert not page.exception
+    assert asked(page)
+    assert {metric.label: metric.value for metric in page.metric} == {
+        "sound like the author": "90%",
+        "the author's own texts do": "95%",
+        "longest copy, words": "7",
+    }
+    assert any("Model m1 · report: /reports/r1/report.html" in caption.value for caption in page.caption)
+
+
+@pytest.mark.parametrize(("button", "by"), [("yes", ""), ("yes", "  "), ("no", "")])
+def test_a_decision_without_a_name_is_not_taken(
+    live_api: str, waiting: Registry, page: AppTest, monkeypatch: pytest.MonkeyPatch, button: str, by: str
+) -> None:
+    at(live_api, page, monkeypatch)
+    decide(page, button, by)
+    assert "Say who you are" in page.warning[0].value
+    assert not page.exception
+    assert waiting.transitions("bob")[0].after == "candidate"
+
+
+@pytest.mark.parametrize(
+    ("button", "after", "said"), [("yes", "accepted", "deployed within minutes"), ("no", "rejected", "serves now stays")]
+)
+def test_a_decision_is_noted_with_name_and_reason_and_asked_for_no_more(
+    live_api: str, waiting: Registry, page: AppTest, monkeypatch: pytest.MonkeyPatch, button: str, after: str, said: str
+) -> None:
+    at(live_api, page, monkeypatch)
+    decide(page, button, " jo ", "Read ten of them.")
+    assert not page.exception
+    assert said in page.success[0].value
+    step = waiting.transitions("bob")[0]
+    assert (step.after, step.actor, step.reason) == (after, "jo", "Read ten of them.")
+    page.run()
+    assert not asked(page)
+    assert page.text_area  # ada can still be asked for drafts
+
+
+def test_a_decision_that_came_too_late_says_so(live_api: str, waiting: Registry, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(live_api, page, monkeypatch)
+    refuse = ApiError(Problem(title="Not possible", status=409, detail="Only bob's newest model, m2, can be approved or rejected."))
+    monkeypatch.setattr(Client, "decide", Mock(side_effect=refuse))
+    decide(page, "yes", "jo")
+    assert not page.exception
+    assert "Not decided" in page.error[0].value and "newest model, m2" in page.error[0].value
+
+
+def test_a_model_can_be_approved_before_anything_serves(
+    live_api: str, waiting: Registry, page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting.remove_deployment("ada")
+    at(live_api, page, monkeypatch)
+    assert asked(page)
+    decide(page, "yes", "jo")
+    assert waiting.transitions("bob")[0].after == "accepted"
+
+
+def test_where_nothing_waits_nothing_is_asked(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(live_api, page, monkeypatch)
+    assert not page.text_input
+    assert [button.label for button in page.button] == ["Write a draft"]
+
+
 def test_the_client_speaks_the_contract(live_api: str) -> None:
     client = Client(live_api)
     assert [(author.name, author.deployed) for author in client.authors()] == [("ada", True), ("bob", False)]
@@ -156,6 +245,19 @@ def test_the_client_speaks_the_contract(live_api: str) -> None:
     with pytest.raises(ApiError, match="twin run bob") as raised:
         list(client.draft(DraftRequest(author="bob", prompt="tea")))
     assert raised.value.problem.status == 409
+
+
+def test_the_client_decides(live_api: str, waiting: Registry) -> None:
+    client = Client(live_api)
+    (model,) = client.waiting()
+    assert (model.author, model.model_version) == ("bob", "m1")
+    client.decide(Decision(author="bob", model_version="m1", approve=True, by="jo"))
+    assert client.waiting() == []
+    with pytest.raises(ApiError, match="newest model, m1") as raised:
+        client.decide(Decision(author="bob", model_version="m0", approve=True, by="jo"))
+    assert raised.value.problem.status == 409
+    with pytest.raises(ApiDownError):
+        Client("http://127.0.0.1:1").waiting()
 
 
 def test_the_client_tells_no_api_from_another_server(model_server) -> None:
