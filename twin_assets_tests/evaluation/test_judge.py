@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from twin_assets.evaluation import assets, judge
 from twin_assets.evaluation.judge import (
@@ -224,6 +225,13 @@ def test_one_that_is_down_leaves_a_report_that_says_so(ladder: Ladder, url: str)
     assert found.status == "down" and found.figures == {}
     for page in (to_html(ladder, {}, found), to_markdown(ladder, found)):
         assert "The judge could not be asked." in page and "TWIN_JUDGE_URL" in page
+
+
+@pytest.mark.parametrize("url", ["gpt2", "localhost:1/v1", "ftp://127.0.0.1/v1", "http:///v1"])
+def test_what_is_no_address_is_never_asked_for_on_the_hub(url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.InferenceClient.chat_completion", lambda *_, **__: pytest.fail("asked"))
+    found = judge_by_model(make_tasks(), make_texts(make_tasks()), Endpoint(url, key=SecretStr(KEY)), control_texts())
+    assert found.status == "down" and found.reason.startswith("TWIN_JUDGE_URL is no address")
 
 
 @pytest.mark.parametrize(("status", "times"), [(401, 8), (404, 8), (503, 24), (429, 24)])
