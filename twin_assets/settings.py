@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     control_authors: str = Field(
         "", description="Registered authors whose writing others' voices are told from, by name, with commas; empty uses nobody's."
     )
+    style_encoder: str = Field(
+        "", description="Encoder of style that gives a second opinion in the evaluation report: a hub id or a path; empty leaves it out."
+    )
     slop_terms: Path | None = Field(None, description="A list of machine words beside the project's own: one a line, * ends a stem.")
     held_out_share: float = Field(0.2, gt=0, lt=1, description="Newest share of an author's documents kept out of training and few-shot.")
     min_training_words: int = Field(3000, ge=0, description="Words of own prose below which no training starts.")

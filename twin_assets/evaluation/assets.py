@@ -148,7 +148,7 @@ def report_version(texts: Artifact, profile: VoiceProfile, settings: Settings) -
     """Hash of everything that a report depends on: the texts, the voice, the instruments."""
     slop = settings.slop_terms.read_text("utf-8") if settings.slop_terms else ""
     judge = [JUDGE, settings.judge_url, settings.judge_model] if settings.judge_url else []
-    parts = [MEASURES, texts.version, profile.version, settings.embedder, slop, *judge]
+    parts = [MEASURES, texts.version, profile.version, settings.embedder, settings.style_encoder, slop, *judge]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -203,7 +203,8 @@ def _judge(
     """Where the report is, its figures and its version: another one where the judge was not there, so that it is asked again."""
     settings, artifacts = platform.settings(), platform.artifacts()
     own = tuple(example.answer for example in _dataset(model, platform).train)
-    yardsticks = Yardsticks(profile, VerbatimIndex(own), embedder(settings.embedder, settings), settings.slop_terms, own)
+    style = embedder(settings.style_encoder, settings).encode if settings.style_encoder else None
+    yardsticks = Yardsticks(profile, VerbatimIndex(own), embedder(settings.embedder, settings), settings.slop_terms, own, style)
     written = Written.from_lines(artifacts.read_bytes(texts.uri).decode())
     ladder = judge_texts(written, yardsticks)
     judgement = judge_by_model(written.tasks, written.texts, endpoint_of(settings), control_texts(), ask_for_content)

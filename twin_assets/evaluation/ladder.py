@@ -15,13 +15,16 @@ from uuid import UUID
 import structlog
 
 from twin_assets.evaluation.context import measure_context
-from twin_assets.evaluation.rungs import Ladder, RungName, Task, Yardsticks, measure
+from twin_assets.evaluation.rungs import Ladder, Opinion, RungName, Task, Yardsticks, measure
 from twin_assets.evaluation.statistics import evenly
 from twin_assets.features.retrieval import Retriever
 from twin_assets.features.search import Filters
+from twin_assets.sample import control_texts
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import Dataset, Example
+from twin_assets.voice.encoder import Encode, second_opinion
+from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.slop import pooled_slop_rate
 from twin_assets.writing import model_server
 from twin_assets.writing.generate import Generator
@@ -127,9 +130,29 @@ def judge_texts(written: Written, yardsticks: Yardsticks) -> Ladder:
     rungs = tuple(measure(name, texts, written.tasks, yardsticks, base) for name, texts in written.texts.items())
     context = measure_context([(task.passages, task.real) for task in written.tasks], yardsticks.embedder)
     slop = pooled_slop_rate([*yardsticks.own_texts, *written.texts["human"]], yardsticks.slop_terms).per_1000
-    ladder = Ladder(written.author, written.model_version, written.tasks, rungs, context, slop)
+    opinion = opinion_on(written, yardsticks.own_texts, yardsticks.style) if yardsticks.style else None
+    ladder = Ladder(written.author, written.model_version, written.tasks, rungs, context, slop, opinion)
     log.info("ladder measured", author=written.author, model=written.model_version, **ladder.figures)
     return ladder
+
+
+def opinion_on(written: Written, own: Sequence[str], style: Encode) -> Opinion | NotEnough:
+    """What an encoder of style makes of the texts, once it has shown that it knows the author from others.
+
+    Others are the invented voices, and the base model on the author's own subjects: an encoder of meaning knows the first by what they
+    write about, and fails on the second.
+
+    Args:
+        written: What was written.
+        own: The author's training texts.
+        style: Texts to vectors of unit length.
+    """
+    others: dict[str, Sequence[str]] = {name: texts for name, texts in control_texts().items() if name != written.author}
+    others["the base model"] = written.texts["base"]
+    tried = second_opinion(written.author, style, own, written.texts["human"], others)
+    if isinstance(tried, NotEnough):
+        return tried
+    return Opinion(tried.right, {name: sum(tried.own(texts)) / len(texts) for name, texts in written.texts.items()})
 
 
 def make_tasks(retriever: Retriever, dataset: Dataset, settings: Settings) -> list[tuple[Task, Brief]]:

@@ -144,6 +144,8 @@ The last row is the author's own writing on the same prompts: the ceiling.</p>
 <div class="scroll"><table><thead><tr><th></th><th>mean</th><th>95 % interval</th></tr></thead><tbody>{differences}</tbody></table></div>
 <h2>What was retrieved</h2>
 <p>{escape(_retrieved(ladder))}</p>
+<h2>A second opinion on the style</h2>
+<p>{escape(_second_opinion(ladder))}</p>
 {judge_html(judgement, LABELS)}
 <h2>In pictures</h2>
 <figure class="plots">{pictures}</figure>
@@ -175,6 +177,10 @@ def to_markdown(ladder: Ladder, judgement: Judgement = NO_JUDGE) -> str:
         "## What was retrieved",
         "",
         _retrieved(ladder),
+        "",
+        "## A second opinion on the style",
+        "",
+        _second_opinion(ladder),
         "",
         judge_markdown(judgement, LABELS),
         "",
@@ -212,6 +218,16 @@ def _retrieved(ladder: Ladder) -> str:
         f"The passages that {found.tasks} prompts were given, beside what the author wrote there, by meaning: context precision "
         f"{found.precision:.2f} (near ones, and those first), context recall {found.recall:.2f} (sentences that a passage is near to)."
     )
+
+
+def _second_opinion(ladder: Ladder) -> str:
+    found = ladder.opinion
+    if found is None:
+        return "No encoder of style is set (TWIN_STYLE_ENCODER). Nothing above needs one."
+    if isinstance(found, NotEnough):
+        return f"The encoder of style has no say. {found.reason}"
+    shares = ", ".join(f"{LABELS[name]} {share:.0%}" for name, share in found.own.items())
+    return f"An encoder of style, which gave {found.right:.0%} of unseen texts to the right side in its trial, takes for the author's: {shares}."
 
 
 def _row(rung: Rung) -> str:

@@ -11,6 +11,7 @@ from uuid import UUID
 from twin_assets.evaluation.content import Content, Embedder, measure_content
 from twin_assets.evaluation.context import Context
 from twin_assets.evaluation.statistics import Difference, paired
+from twin_assets.voice.encoder import Encode
 from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import Run, VerbatimIndex, longest_memorised_run, outside_quotes
 from twin_assets.voice.profile import VoiceProfile
@@ -58,6 +59,7 @@ class Yardsticks:
         embedder: For closeness in meaning.
         slop_terms: A list of machine words beside the project's own.
         own_texts: The author's training texts: with the held-out ones they say how much slop is the author's own.
+        style: An encoder of style for a second opinion, where one is set.
     """
 
     profile: VoiceProfile
@@ -65,6 +67,20 @@ class Yardsticks:
     embedder: Embedder
     slop_terms: Path | None = None
     own_texts: tuple[str, ...] = ()
+    style: Encode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What an encoder of style makes of the texts.
+
+    Attributes:
+        right: Share of unseen texts that it gave to the right side in its trial.
+        own: Per rung the share of the texts that it takes for the author's.
+    """
+
+    right: float
+    own: Mapping[RungName, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,7 @@ class Ladder:
     rungs: tuple[Rung, ...]
     context: Context | None = None
     author_slop: float | None = None
+    opinion: Opinion | NotEnough | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, Rung]:
@@ -193,6 +210,8 @@ class Ladder:
             figures["beats_other_twin"] = sum(mine > theirs for mine, theirs in own) / len(self.tasks)
         if self.context:
             figures |= {"context_precision": self.context.precision, "context_recall": self.context.recall}
+        if isinstance(self.opinion, Opinion):
+            figures |= {"style_right": self.opinion.right, **{f"style_{name}": share for name, share in self.opinion.own.items()}}
         return {name: round(value, 4) for name, value in figures.items()}
 
 

@@ -1,7 +1,7 @@
 """A second opinion: attribution by an encoder that was trained to tell styles apart, such as LUAR or StyleDistance, where one can be had.
 
-Any model that sentence-transformers loads will do. It may speak only after it has told the same people apart on human text; an encoder of
-meaning, such as the one of the search, does not.
+Any model that sentence-transformers loads will do. It may speak only after it has told the author from others, some of whom must write on
+the author's subjects: else an encoder of meaning, which hears no style, passes too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ class SecondOpinion:
 
     Attributes:
         author: Whose voice is asked about.
-        right: Share of unseen human texts, of author and others at equal weight, that it gave to the right side.
+        right: Share of unseen texts that it gave to the right side, the author's and those of the voice that it mistakes most at equal weight.
         encode: Texts to vectors of unit length.
         centroids: One row per voice, the author's first.
     """
@@ -57,7 +57,8 @@ def second_opinion(
         return NotEnough(f"Not enough evidence: {MIN_TEXTS} texts of each side are needed to try an encoder of style.", 0)
     learned = [encode(list(own)), *(encode(texts[::2]) for texts in others.values())]
     found = SecondOpinion(author, 0.0, encode, np.array([_centroid(rows) for rows in learned]))
-    right = (np.mean(found.own(unseen)) + np.mean([not one for texts in others.values() for one in found.own(texts[1::2])])) / 2
+    mistaken = max(np.mean(found.own(texts[1::2])) for texts in others.values())
+    right = (np.mean(found.own(unseen)) + 1 - mistaken) / 2
     if right < MIN_RIGHT:
         return NotEnough(
             f"Not enough evidence: the encoder of style told {author} from others in {right:.0%} of the cases, {MIN_RIGHT:.0%} are needed.",

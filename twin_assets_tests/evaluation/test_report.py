@@ -1,10 +1,13 @@
 import re
+from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 
 from twin_assets.evaluation.report import LABELS, plots, table, to_html, to_markdown
-from twin_assets.evaluation.rungs import Ladder
+from twin_assets.evaluation.rungs import Ladder, Opinion
+from twin_assets.voice.evidence import NotEnough
 from twin_assets_tests.evaluation.conftest import HOSTILE, make_ladder
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -69,6 +72,14 @@ def test_the_differences_have_their_intervals(ladder: Ladder):
     assert "| Texts that sound like the author: twin over base + few-shot + RAG | +0.12 |" in markdown
     assert "another author's twin" in markdown
     assert "too little to score" in to_html(make_ladder(prompts=8, base=2), {}) + markdown
+
+
+def test_a_second_opinion_is_told_rung_by_rung(ladder: Ladder):
+    heard = replace(ladder, opinion=Opinion(0.9, {"base": 0.05, "twin": 0.7, "human": 0.85}))
+    said = "gave 90% of unseen texts to the right side in its trial, takes for the author's: Base model 5%, Twin 70%, The author 85%."
+    assert said in to_markdown(heard) and said in unescape(to_html(heard, {}))
+    assert (heard.figures["style_right"], heard.figures["style_twin"]) == (0.9, 0.7)
+    assert "has no say. Too few." in to_markdown(replace(ladder, opinion=NotEnough("Too few.", 0)))
 
 
 def test_a_single_prompt_is_enough_for_a_report():
