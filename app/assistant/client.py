@@ -46,12 +46,7 @@ class Client:
             ApiDownError: When nothing answers.
             ApiError: When the API answers with a problem.
         """
-        try:
-            response = httpx.get(f"{self.url}/v1/authors", timeout=TIMEOUT)
-            _raise_problem(response)
-            return [Author.model_validate(row) for row in response.json()]
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise self._down(error) from error
+        return [Author.model_validate(row) for row in self._ask("GET", "/v1/authors").json()]
 
     def waiting(self) -> list[Waiting]:
         """Models that wait for a person.
@@ -60,12 +55,7 @@ class Client:
             ApiDownError: When nothing answers.
             ApiError: When the API answers with a problem.
         """
-        try:
-            response = httpx.get(f"{self.url}/v1/approvals", timeout=TIMEOUT)
-            _raise_problem(response)
-            return [Waiting.model_validate(row) for row in response.json()]
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise self._down(error) from error
+        return [Waiting.model_validate(row) for row in self._ask("GET", "/v1/approvals").json()]
 
     def decide(self, decision: Decision) -> None:
         """Lets a model serve, or keeps it from serving.
@@ -74,10 +64,7 @@ class Client:
             ApiDownError: When nothing answers.
             ApiError: When it cannot be; the problem says why.
         """
-        try:
-            _raise_problem(httpx.post(f"{self.url}/v1/approvals", json=decision.model_dump(), timeout=TIMEOUT))
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise self._down(error) from error
+        self._ask("POST", "/v1/approvals", decision.model_dump())
 
     def draft(self, request: DraftRequest) -> Iterator[str | Draft]:
         """The text piece by piece, then the whole draft.
@@ -101,6 +88,14 @@ class Client:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self._down(error) from error
         raise ApiDownError(f"The answer of {self.url} broke off before the draft was whole. Try again; the API's log says more.")
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        try:
+            response = httpx.request(method, f"{self.url}{path}", json=body, timeout=TIMEOUT)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._down(error) from error
+        _raise_problem(response)
+        return response
 
     def _down(self, error: Exception) -> ApiDownError:
         return ApiDownError(f"The API at {self.url} does not answer ({error or type(error).__name__}). Start it with `make up`.")

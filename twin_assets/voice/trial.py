@@ -207,12 +207,15 @@ def _verdict(bench: _Bench, found: Vectors, strange: Vectors, grammar: Vectors) 
 
 
 def _evidence(bench: _Bench, author: int, found: Vectors, strange: Vectors, grammar: Vectors) -> Evidence:
-    """The signals for one author: of own texts, whose document, and of others' texts, whose writer was left out."""
+    """The signals for one author: of own texts, whose document, and of others' texts, whose writer was left out.
+
+    Of two authors there is no third to compare the grammar of the other's text with, and LambdaG says nothing of any text.
+    """
     own = bench.labels == author
     direction = np.where(own, found[:, author], strange[:, author])
     everyone = np.arange(len(bench.names))
     ratios = [
-        row[author] - row[(everyone != author) & (everyone != writer)].mean() if len(everyone) > 2 or writer == author else 0.0
+        row[author] - row[(everyone != author) & (everyone != writer)].mean() if len(everyone) > 2 else 0.0
         for row, writer in zip(grammar, bench.labels, strict=True)
     ]
     labels = [bench.names[label] for label in bench.labels]
