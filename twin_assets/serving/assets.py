@@ -7,7 +7,7 @@ import dagster as dg
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.serving.deploy import deploy
-from twin_assets.serving.gate import AUTO, PASSED, approve, refusals, waits
+from twin_assets.serving.gate import AUTO, PASSED, approve, refusals, undecided, waits
 from twin_assets.store.errors import TwinError
 
 
@@ -56,7 +56,7 @@ def tgi_deployment(context: dg.AssetExecutionContext, config: Approval, platform
                 "materialize this asset with the configuration approve: true."
             )
             return
-        if model.status == "candidate":
+        if undecided(model):
             registry.decide(model.version, "accepted", AUTO, PASSED, report.figures if report else {})
         switched = deploy(model, registry, platform.artifacts(), settings)
     except TwinError as error:

@@ -34,8 +34,13 @@ def refusals(model: Model | None, figures: Mapping[str, Any], thresholds: Thresh
 
 
 def waits(model: Model, thresholds: Thresholds) -> bool:
-    """Whether a model that may serve still needs a person to say so."""
-    return thresholds.policy == "manual" and model.status == "candidate"
+    """Whether a model that may serve still needs a person to say so; one that served before another replaced it does again."""
+    return thresholds.policy == "manual" and undecided(model)
+
+
+def undecided(model: Model) -> bool:
+    """Whether nobody has let the model serve, or another one has replaced it since."""
+    return model.status in ("candidate", "retired")
 
 
 def waiting(registry: Registry) -> list[tuple[Model, Artifact]]:
@@ -63,7 +68,7 @@ def held_back(author: str, registry: Registry) -> list[str]:
 
 
 def approve(author: str, actor: str, registry: Registry, *, version: str | None = None, reason: str = "") -> Model:
-    """Lets a model serve that passed the gate.
+    """Lets a model serve that passed the gate; one that serves already does so on.
 
     Args:
         author: Whose twin it is.
@@ -76,6 +81,8 @@ def approve(author: str, actor: str, registry: Registry, *, version: str | None 
         TwinError: When there is no such model, it did not pass the gate, or another one is newer.
     """
     model, figures = _wanted(author, version, registry), _figures(author, registry)
+    if model.status == "deployed":
+        return model
     judged = Model(**{**{name: getattr(model, name) for name in model.__slots__}, "status": "candidate"})
     if why := refusals(judged, figures, registry.thresholds(author)):
         raise TwinError(f"Model {model.version} cannot be approved. {' '.join(why)}")

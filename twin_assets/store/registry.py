@@ -271,7 +271,7 @@ class Registry:
             False when it was there already.
 
         Raises:
-            TwinError: When there is no such model, or it serves or has served.
+            TwinError: When there is no such model, or it serves.
         """
         columns = tables.models.c
         with self.database.begin() as connection:
@@ -282,7 +282,7 @@ class Registry:
                 raise TwinError(f"There is no model {version}.")
             if row.status == after:
                 return False
-            if row.status in ("deployed", "retired"):
+            if row.status == "deployed":
                 raise TwinError(f"Model {version} is {row.status} and cannot become {after}.")
             connection.execute(update(tables.models).where(columns.version == version).values(status=after))
             _note(connection, row.author, version, row.status, after, actor, reason, figures)

@@ -7,7 +7,7 @@ import pytest
 from twin_assets.serving.gate import approve, held_back, refusals, reject, waiting, waits
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
-from twin_assets.store.registry import Model, Registry
+from twin_assets.store.registry import Deployment, Model, Registry
 from twin_assets.store.thresholds import Thresholds
 from twin_assets_tests.serving.figures import GOOD
 
@@ -102,3 +102,25 @@ def test_another_model_than_the_newest_is_not_decided_about(registry: Registry) 
     with pytest.raises(TwinError, match="no trained model"):
         registry.add_author("joe")
         reject("joe", "jo", registry)
+
+
+def test_to_approve_what_serves_changes_nothing(registry: Registry) -> None:
+    _serve(registry, "m1")
+    assert approve("jane", "jo", registry).version == "m1"
+    assert _status(registry) == "deployed"
+
+
+def test_a_model_that_was_replaced_waits_again_when_it_is_the_newest_again(registry: Registry) -> None:
+    _serve(registry, "m1")
+    registry.record_model(_model("candidate", "m2"))
+    _serve(registry, "m2")
+    registry.record_model(_model("candidate"))
+    assert _status(registry) == "retired"
+    assert "waits for a person" in held_back("jane", registry)[0]
+    assert [model.version for model, _ in waiting(registry)] == ["m1"]
+    approve("jane", "jo", registry)
+    assert _status(registry) == "accepted"
+
+
+def _serve(registry: Registry, version: str) -> None:
+    registry.record_deployment(Deployment("jane", version, "llama.cpp", "http://127.0.0.1:1/v1", "/model.gguf", 1))
