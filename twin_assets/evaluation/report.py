@@ -81,11 +81,13 @@ table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-nu
 th, td { padding: 9px 8px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; font-weight: 600; }
 thead th { color: var(--soft); font-weight: 600; white-space: normal; vertical-align: bottom; }
-tbody tr:last-child td { border-bottom: 0; background: #fdf6ee; }
+tbody tr:last-child td { border-bottom: 0; }
+.ladder tbody tr:last-child td { background: #fdf6ee; }
 small { color: var(--soft); }
 figure { margin: 0; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 14px; }
 .plots img { display: block; width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: 12px; }
+.plots img:last-child { grid-column: 1 / -1; }
 .prompt { background: #fff; border: 1px solid var(--line); border-left: 4px solid var(--accent); border-radius: 8px;
   padding: 12px 16px; margin: 0 0 12px; }
 .texts { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 12px; margin-bottom: 32px; }
@@ -139,7 +141,7 @@ def to_html(ladder: Ladder, images: dict[str, bytes], judgement: Judgement = NO_
 The last row is the author's own writing on the same prompts: the ceiling.</p>
 <div class="cards">{cards}</div>
 <h2>The ladder</h2>
-<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>
+<div class="scroll"><table class="ladder"><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>
 <h2>Differences over the same prompts</h2>
 <div class="scroll"><table><thead><tr><th></th><th>mean</th><th>95 % interval</th></tr></thead><tbody>{differences}</tbody></table></div>
 <h2>What was retrieved</h2>
@@ -372,7 +374,7 @@ def _surface_plot(ladder: Ladder) -> bytes:
 
 
 def _names(rungs: Sequence[Rung]) -> list[str]:
-    return [LABELS[rung.name].replace(" + ", "\n+ ") for rung in rungs]
+    return [LABELS[rung.name].replace(" + ", "\n+ ").replace("Another ", "Another\n") for rung in rungs]
 
 
 def _colours(rungs: Sequence[Rung]) -> list[str]:
