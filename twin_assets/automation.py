@@ -52,7 +52,7 @@ def reconcile(context: dg.SensorEvaluationContext, platform: PlatformResource) -
     for author in known_authors(context.instance):
         if busy(context.instance, author):
             continue
-        late = [asset for asset in behind(context.instance, graph, author) if not held(context.instance, graph, asset.key)]
+        late = [asset for asset in behind(context.instance, graph, author) if not held(context.instance, graph, asset.key, author)]
         if any(asset.key == DEPLOYMENT for asset in late) and held_back(author, platform.registry()):
             late = [asset for asset in late if asset.key != DEPLOYMENT]
         # What one dbt build makes together is requested together.

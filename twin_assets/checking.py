@@ -1,8 +1,9 @@
 """The verdicts of an author's asset checks, from Dagster's records, and a run of the whole graph that brings them all about."""
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 
 import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord, AssetCheckExecutionRecordStatus
 
 from twin_assets.definitions import defs
@@ -15,9 +16,7 @@ from twin_assets.store.registry import Registry
 from twin_assets.store.roles import Role
 from twin_assets.verdicts import Verdict
 
-PARTITION_TAG = "dagster/partition"
 ENDED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-PAGE = 200  # records of a check that are looked through at once for the newest of an author
 
 Seconds = dict[tuple[str, str], float]
 """How long each step of each run took."""
@@ -26,14 +25,13 @@ Seconds = dict[tuple[str, str], float]
 def newest_verdicts(author: str, settings: Settings) -> list[Verdict]:
     """How each check of the graph ended when it last looked at this author."""
     with dagster_instance(settings) as instance:
-        runs = set(instance.get_run_ids(dg.RunsFilter(tags={PARTITION_TAG: author})))
-        return _verdicts(instance, runs, lambda _: f"It has not looked at {author} yet.")
+        return _verdicts(instance, author, lambda _: f"It has not looked at {author} yet.")
 
 
-def run_verdicts(report: RunReport, settings: Settings) -> list[Verdict]:
-    """How each check of the graph ended in one run, and why those that did not run did not."""
+def run_verdicts(author: str, report: RunReport, settings: Settings) -> list[Verdict]:
+    """How each check of the graph ended in the author's last run, and why those that did not run did not."""
     with dagster_instance(settings) as instance:
-        return _verdicts(instance, {report.run_id}, lambda key: _why_not_run(key, report))
+        return _verdicts(instance, author, lambda key: _why_not_run(key, report), report.run_id)
 
 
 def check_sample_author(settings: Settings, on_change: Callable[[list[Step]], None]) -> list[Verdict]:
@@ -48,32 +46,24 @@ def check_sample_author(settings: Settings, on_change: Callable[[list[Step]], No
         registry.add_author(SAMPLE_AUTHOR)
         for path in sample_sources():
             registry.add_source(SAMPLE_AUTHOR, str(path))
-        return run_verdicts(materialize(SAMPLE_AUTHOR, None, settings, on_change), settings)
+        return run_verdicts(SAMPLE_AUTHOR, materialize(SAMPLE_AUTHOR, None, settings, on_change), settings)
     finally:
         stop_background(settings)
 
 
-def _verdicts(instance: dg.DagsterInstance, runs: Set[str], why_not_run: Callable[[dg.AssetCheckKey], str]) -> list[Verdict]:
+def _verdicts(
+    instance: dg.DagsterInstance, author: str, why_not_run: Callable[[dg.AssetCheckKey], str], run: str | None = None
+) -> list[Verdict]:
+    """The newest verdict of each check on the author; of one run alone where it is named."""
     keys = sorted(defs.resolve_asset_graph().asset_check_keys)
-    newest = {key: _newest_record(instance, key, runs) for key in keys}
+    newest = {key: _newest_record(instance, key, author, run) for key in keys}
     seconds = _step_seconds(instance, {record.run_id for record in newest.values() if record})
     return [_verdict(key, newest[key], seconds, why_not_run) for key in keys]
 
 
-def _newest_record(instance: dg.DagsterInstance, key: dg.AssetCheckKey, runs: Set[str]) -> AssetCheckExecutionRecord | None:
-    """The newest evaluation in one of these runs.
-
-    A record names no partition, as the checks themselves have none: whose it is, its run says.
-    """
-    cursor = None
-    while runs:
-        records = instance.event_log_storage.get_asset_check_execution_history(key, PAGE, cursor, ENDED)
-        if found := next((record for record in records if record.run_id in runs), None):
-            return found
-        if len(records) < PAGE:
-            return None
-        cursor = records[-1].id
-    return None
+def _newest_record(instance: dg.DagsterInstance, key: dg.AssetCheckKey, author: str, run: str | None) -> AssetCheckExecutionRecord | None:
+    records = instance.event_log_storage.get_asset_check_execution_history(key, 1, None, ENDED, PartitionKeyFilter(key=author))
+    return next((record for record in records if run in (None, record.run_id)), None)
 
 
 def _step_seconds(instance: dg.DagsterInstance, runs: Iterable[str]) -> Seconds:

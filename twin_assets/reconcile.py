@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus  # as the UI does; dagster is pinned
+from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.loader import LoadingContext
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
@@ -77,14 +78,14 @@ def known_authors(instance: dg.DagsterInstance) -> list[str]:
     return list(instance.get_dynamic_partitions(str(authors.name)))
 
 
-def held(instance: dg.DagsterInstance, graph: BaseAssetGraph, key: dg.AssetKey) -> bool:
-    """Whether a blocking check on something that the asset is made from failed the last time it looked."""
+def held(instance: dg.DagsterInstance, graph: BaseAssetGraph, key: dg.AssetKey, author: str) -> bool:
+    """Whether a blocking check on something that the asset is made from failed the last time it looked at the author."""
     checks = [
         check
         for check in graph.get_check_keys_for_assets(set(graph.get(key).parent_keys))
         if graph.get(check).blocking  # pyright: ignore[reportAttributeAccessIssue]  # a check's node
     ]
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks, PartitionKeyFilter(key=author))
     return any(record.status == AssetCheckExecutionRecordStatus.FAILED for record in latest.values())
 
 

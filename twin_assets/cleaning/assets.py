@@ -56,6 +56,11 @@ class CleaningTranslator(DagsterDbtTranslator):
         """What a run costs, beside dbt's own tags."""
         return {**super().get_tags(dbt_resource_props), "cost": "cpu"}
 
+    def get_asset_check_spec(self, *about: Any, **named: Any) -> dg.AssetCheckSpec | None:
+        """What dbt tests is one author's, as the models are."""
+        spec = super().get_asset_check_spec(*about, **named)
+        return spec and spec._replace(partitions_def=authors)
+
 
 class InstalledDbt(DbtCliResource):
     """The dbt of this environment, without what takes dagster-dbt seconds before it starts it."""

@@ -8,6 +8,7 @@ import dagster as dg
 from twin_assets.cleaning import quality
 from twin_assets.cleaning.assets import ANNOTATIONS, CLEANED_DOCUMENTS, DROPPED_DOCUMENTS
 from twin_assets.cleaning.documents import load_documents
+from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.store.database import Database
 
@@ -17,9 +18,9 @@ def _check(
 ) -> dg.AssetChecksDefinition:
     """A check that is named and described as the function that knows what must hold."""
 
-    @dg.asset_check(asset=asset, name=holds.__name__, description=holds.__doc__, blocking=blocking)
+    @dg.asset_check(asset=asset, name=holds.__name__, description=holds.__doc__, blocking=blocking, partitions_def=authors)
     def check(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
-        finding = holds(platform.raw_database(), context.op_execution_context.partition_key)
+        finding = holds(platform.raw_database(), context.partition_key)
         return dg.AssetCheckResult(passed=finding.passed, description=finding.description, metadata=finding.figures)
 
     return check

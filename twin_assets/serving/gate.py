@@ -1,7 +1,6 @@
 """What a model must have shown before it may serve, and who lets it.
 
-The checks on the evaluation report stop a run; this holds as well when somebody materializes the deployment alone, and it
-looks at one author, where Dagster's automation sees only the newest evaluation of a check, whoever's it was.
+The checks on the evaluation report stop a run; this holds as well when somebody materializes the deployment alone.
 """
 
 from collections.abc import Mapping

@@ -30,23 +30,22 @@ def clean() -> None: ...
 def model() -> None: ...
 
 
-@dg.asset_check(asset=raw, description="Something is there.")
+@dg.asset_check(asset=raw, partitions_def=authors, description="Something is there.")
 def present() -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN)
 
 
-@dg.asset_check(asset=clean, blocking=True)
+@dg.asset_check(asset=clean, blocking=True, partitions_def=authors)
 def sound(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    author = context.op_execution_context.partition_key
-    return dg.AssetCheckResult(passed=author != "joe", description=f"looked at {author}")
+    return dg.AssetCheckResult(passed=context.partition_key != "joe", description=f"looked at {context.partition_key}")
 
 
-@dg.asset_check(asset=clean)
+@dg.asset_check(asset=clean, partitions_def=authors)
 def readable() -> dg.AssetCheckResult:
     raise OSError("no such page")
 
 
-@dg.asset_check(asset=model)
+@dg.asset_check(asset=model, partitions_def=authors)
 def converged() -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=True)
 
@@ -64,7 +63,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def run(home: Settings, author: str) -> dict[str, Verdict]:
     report = runs.materialize(author, None, home, lambda _: None)
-    return {verdict.check: verdict for verdict in checking.run_verdicts(report, home)}
+    return {verdict.check: verdict for verdict in checking.run_verdicts(author, report, home)}
 
 
 def newest(home: Settings, author: str) -> dict[str, Verdict]:
@@ -108,8 +107,7 @@ def test_a_verdict_of_a_run_is_not_that_of_an_earlier_one(home: Settings) -> Non
     assert newest(home, "jane")["converged"].status == "passed"
 
 
-def test_the_newest_verdicts_are_of_the_author_alone(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "PAGE", 1)
+def test_the_newest_verdicts_are_of_the_author_alone(home: Settings) -> None:
     run(home, "jane")
     for _ in range(3):
         run(home, "joe")

@@ -56,7 +56,7 @@ class World(Graph):
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.content: dict[str, str] = {}
-        self.check_passes = True
+        self.failing: set[str] = set()
         self.while_model_runs: list[str] = []
         self.during: list[set[tuple[str, str]]] = []
         self.runs: list[tuple[str, str]] = []
@@ -78,9 +78,9 @@ class World(Graph):
             world.runs.append(("clean", context.partition_key))
             return dg.MaterializeResult(data_version=dg.DataVersion(world.content[context.partition_key].strip()))
 
-        @dg.asset_check(asset=clean, blocking=True)
-        def sound() -> dg.AssetCheckResult:
-            return dg.AssetCheckResult(passed=world.check_passes)
+        @dg.asset_check(asset=clean, blocking=True, partitions_def=authors)
+        def sound(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+            return dg.AssetCheckResult(passed=context.partition_key not in world.failing)
 
         @dg.asset(partitions_def=authors, deps=[clean], automation_condition=FOLLOW_CONTENT)
         def model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -139,13 +139,24 @@ def test_a_change_that_cleaning_removes_stops_there(world: World) -> None:
 
 
 def test_a_failing_blocking_check_holds_what_is_behind_it_until_it_passes(world: World) -> None:
-    world.content["jane"], world.check_passes = "two", False
+    world.content["jane"], world.failing = "two", {"jane"}
     world.make(RAW)
     assert world.settle() == [("clean", "jane")]
     assert world.settle() == []
-    world.check_passes = True
+    world.failing = set()
     world.make(CLEAN)
     assert world.settle() == [("model", "jane")]
+
+
+def test_a_failing_check_of_one_author_neither_holds_another_nor_is_it_made_good_by_one(world: World) -> None:
+    world.add("joe", "uno")
+    world.content["jane"], world.failing = "two", {"jane"}
+    world.make(RAW)
+    assert world.settle() == [("clean", "jane")]
+    world.make(RAW, author="joe")
+    assert world.settle() == [("clean", "joe"), ("model", "joe")]
+    world.make(RAW)
+    assert world.settle() == []
 
 
 def test_a_whole_chain_made_by_hand_is_not_made_again(world: World) -> None:

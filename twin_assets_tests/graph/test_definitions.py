@@ -125,6 +125,12 @@ def test_an_asset_has_a_check(spec: dg.AssetSpec) -> None:
     assert [key for key in defs.resolve_asset_graph().asset_check_keys if key.asset_key == spec.key]
 
 
+def test_a_check_is_partitioned_by_author() -> None:
+    """Else what one author's data failed would hold back everybody's assets."""
+    graph = defs.resolve_asset_graph()
+    assert {graph.get(key).partitions_def for key in graph.asset_check_keys} == {authors}
+
+
 def test_everything_but_the_crawl_follows_content(spec: dg.AssetSpec) -> None:
     reads_raw_posts = {"annotations", "stg_social", "stg_publications", "stg_code", "stg_files"}
     together = spec.group_name == "cleaning" and spec.key.path[-1] not in reads_raw_posts

@@ -16,8 +16,8 @@ from twin_assets_tests.graph.test_automation import Graph, stand_in
 from twin_assets_tests.serving.figures import GOOD
 
 RAW, CLEAN, MODEL = dg.AssetKey("raw"), dg.AssetKey("clean"), dg.AssetKey("model")
-content = {"jane": "one"}
-passes = {"sound": True}
+content = {"jane": "one", "joe": "one"}
+passes = {"jane": True, "joe": True}
 
 
 @dg.asset(partitions_def=authors)
@@ -30,9 +30,9 @@ def clean(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(data_version=dg.DataVersion(content[context.partition_key].strip()))
 
 
-@dg.asset_check(asset=clean, blocking=True)
-def sound() -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(passed=passes["sound"])
+@dg.asset_check(asset=clean, blocking=True, partitions_def=authors)
+def sound(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=passes[context.partition_key])
 
 
 @dg.asset(partitions_def=authors, deps=[clean])
@@ -46,15 +46,15 @@ GRAPH = DEFS.resolve_asset_graph()
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    content["jane"], passes["sound"] = "one", True
+    content["jane"], passes["jane"] = "one", True
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(str(authors.name), ["jane"])
         yield instance
 
 
-def make(instance: dg.DagsterInstance, *keys: dg.AssetKey) -> None:
+def make(instance: dg.DagsterInstance, *keys: dg.AssetKey, author: str = "jane") -> None:
     job = DEFS.resolve_implicit_global_asset_job_def()
-    job.execute_in_process(instance=instance, partition_key="jane", asset_selection=list(keys), raise_on_error=False)
+    job.execute_in_process(instance=instance, partition_key=author, asset_selection=list(keys), raise_on_error=False)
 
 
 def late(instance: dg.DagsterInstance) -> list[dg.AssetKey]:
@@ -96,11 +96,22 @@ def test_the_same_content_is_asked_for_once(instance: dg.DagsterInstance) -> Non
 
 def test_a_failed_blocking_check_holds(instance: dg.DagsterInstance) -> None:
     make(instance, RAW, CLEAN)
-    assert not held(instance, GRAPH, MODEL)
-    passes["sound"] = False
+    assert not held(instance, GRAPH, MODEL, "jane")
+    passes["jane"] = False
     make(instance, CLEAN)
-    assert held(instance, GRAPH, MODEL)
-    assert not held(instance, GRAPH, CLEAN)
+    assert held(instance, GRAPH, MODEL, "jane")
+    assert not held(instance, GRAPH, CLEAN, "jane")
+
+
+def test_what_a_check_says_of_one_author_holds_no_other_back_and_clears_none(instance: dg.DagsterInstance) -> None:
+    instance.add_dynamic_partitions(str(authors.name), ["joe"])
+    passes["jane"] = False
+    make(instance, RAW, CLEAN)
+    make(instance, RAW, CLEAN, author="joe")
+    assert held(instance, GRAPH, MODEL, "jane")
+    assert not held(instance, GRAPH, MODEL, "joe")
+    make(instance, CLEAN)
+    assert not held(instance, GRAPH, MODEL, "joe")
 
 
 def test_a_waiting_run_makes_an_author_busy(instance: dg.DagsterInstance) -> None:
