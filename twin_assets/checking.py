@@ -7,13 +7,11 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord, AssetCheckExecutionRecordStatus
 
 from twin_assets.definitions import defs
+from twin_assets.ingest.registry import register
 from twin_assets.runs import RunReport, Step, dagster_instance, materialize
 from twin_assets.sample import SAMPLE_AUTHOR, sample_sources
 from twin_assets.services import stop_background
 from twin_assets.settings import Settings
-from twin_assets.store.database import open_database
-from twin_assets.store.registry import Registry
-from twin_assets.store.roles import Role
 from twin_assets.verdicts import Verdict
 
 ENDED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
@@ -42,10 +40,7 @@ def check_sample_author(settings: Settings, on_change: Callable[[list[Step]], No
         on_change: Called with the steps of the run whenever one of them moves.
     """
     try:
-        registry = Registry(open_database(settings, Role.INGEST))
-        registry.add_author(SAMPLE_AUTHOR)
-        for path in sample_sources():
-            registry.add_source(SAMPLE_AUTHOR, str(path))
+        register(SAMPLE_AUTHOR, [str(path) for path in sample_sources()], settings)
         return run_verdicts(SAMPLE_AUTHOR, materialize(SAMPLE_AUTHOR, None, settings, on_change), settings)
     finally:
         stop_background(settings)

@@ -539,19 +539,15 @@ def demo(
     ] = None,
 ) -> None:
     """Set up an author, run the whole graph, and show a draft by the trained, evaluated, deployed twin."""
+    from twin_assets.ingest.registry import register
     from twin_assets.sample import SAMPLE_AUTHOR, sample_sources
 
     settings = get_settings()
-    registry = _registry(settings, as_ingest=True)
     author, locations = SAMPLE_AUTHOR, [str(path) for path in sample_sources()]
     if source is not None:
         locations = [_checked_location(str(source))]
         author = _author_name(Path(locations[0]))
-    registry.add_author(author)
-    for location in set(registry.sources(author)) - set(locations):  # such as those of a checkout that was moved
-        registry.remove_source(author, location)
-    for location in locations:
-        registry.add_source(author, location)
+    registry = register(author, locations, settings)
     report = _run(author, None, settings)
     _print_summary(author, report.metadata, registry)
     _print_draft(_draft(settings, author=author, prompt=DEMO_PROMPT, platform=None, words=120, links=[], seed=7))

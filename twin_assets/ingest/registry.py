@@ -1,6 +1,7 @@
 """From a path or a URL to the source that can read it."""
 
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,10 @@ from twin_assets.ingest.files import open_files
 from twin_assets.ingest.posts import canonical_url
 from twin_assets.ingest.source import EXACT, Address, Source
 from twin_assets.ingest.web import Web
+from twin_assets.settings import Settings
+from twin_assets.store.database import open_database
+from twin_assets.store.registry import Registry
+from twin_assets.store.roles import Role
 
 
 def is_url(location: str) -> bool:
@@ -29,6 +34,23 @@ def normalized(location: str) -> str:
         return location
     folder = urlsplit(location).path.endswith("/") and urlsplit(canonical).path and "?" not in canonical
     return f"{canonical}/" if folder else canonical  # some servers tell a folder from a page
+
+
+def register(author: str, locations: Sequence[str], settings: Settings) -> Registry:
+    """Registers an author who is learned from these sources and no others.
+
+    Args:
+        author: A name, known already or not.
+        locations: Paths and URLs; sources that are registered beside them are removed.
+        settings: For the database.
+    """
+    registry = Registry(open_database(settings, Role.INGEST))
+    registry.add_author(author)
+    for location in set(registry.sources(author)) - set(locations):  # such as those of a checkout that was moved
+        registry.remove_source(author, location)
+    for location in locations:
+        registry.add_source(author, location)
+    return registry
 
 
 def open_source(location: str, web: Web) -> Source:
