@@ -16,11 +16,11 @@ from xml.etree import ElementTree
 import psycopg
 import pytest
 import structlog
-from rich.console import Console
 from sqlalchemy import text
 
 from twin_assets import checking, cli, runs
 from twin_assets.cleaning import scratch
+from twin_assets.cli import terminal
 from twin_assets.evaluation.quality import GATE
 from twin_assets.ingest import read as reading_module
 from twin_assets.ingest.registry import open_source
@@ -66,8 +66,9 @@ def call(*arguments: str) -> Result:
         patch.setattr(sys, "argv", ["twin", *arguments])
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
-        patch.setattr(cli, "console", Console(file=out, highlight=False, width=200))
-        patch.setattr(cli, "errors", Console(file=err, highlight=False, width=200))
+        for shared, file in ((terminal.console, out), (terminal.errors, err)):
+            patch.setattr(shared, "file", file)
+            patch.setattr(shared, "width", 200)
         try:
             cli.main()
             code = 0

@@ -1,0 +1,202 @@
+"""The graph for one author: making it, what its checks say, and who lets a model serve."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from twin_assets.cli.sources import checked_location
+from twin_assets.cli.terminal import AsJson, Author, console, print_unread, progress, registry_of, run_graph
+from twin_assets.cli.writing import drafted, print_draft
+from twin_assets.settings import get_settings
+from twin_assets.store.errors import TwinError
+
+DEMO_PROMPT = "a small thing that went wrong this week"
+LOG_WIDTH = 180  # of a table that no terminal shows
+
+
+def run(
+    name: Author,
+    to: Annotated[str | None, typer.Option("--to", metavar="ASSET", help="Stop at this asset, such as voice_profile.")] = None,
+) -> None:
+    """Materialize the chain for one author."""
+    settings = get_settings()
+    from twin_assets.ingest.crawls import last_reads, unanswered
+
+    registry = registry_of(settings)
+    registry.require_author(name)
+    run_graph(name, to, settings)
+    print_unread(name, unanswered(last_reads(registry.database, name)))
+    _print_waiting(name, registry)
+
+
+def _print_waiting(author: str, registry: Any) -> None:
+    from twin_assets.serving.gate import waiting
+
+    for model in (model for model, _ in waiting(registry) if model.author == author):
+        console.print(f"[yellow]Model {model.version} passed the gate and waits for a person:[/yellow] twin approve {author}")
+
+
+def checks(
+    author: Annotated[str | None, typer.Argument(metavar="AUTHOR", help="Whose checks; not with --ci.")] = None,
+    ci: Annotated[
+        bool, typer.Option("--ci", help="Materialize the graph for the sample author in a home of its own; end with 1 if a check fails.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML; checks.xml with --ci.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how each asset check ended: the newest verdicts on an author, or those of a run made for it."""
+    from twin_assets import verdicts
+
+    if ci == (author is not None):
+        raise typer.BadParameter("give an AUTHOR, or --ci for the sample author")
+    found = _checks_of_the_sample_author(as_json) if author is None else _checks_of(author)
+    if as_json:
+        typer.echo(json.dumps({"checks": [asdict(verdict) for verdict in found]}, indent=1, ensure_ascii=False))
+    else:
+        _print_verdicts(found)
+    if xml_file := junit or (Path("checks.xml") if ci else None):
+        xml_file.write_text(verdicts.junit_xml(found), "utf-8")
+    if markdown:
+        markdown.write_text(verdicts.markdown(found), "utf-8")
+    if ci and verdicts.exit_code(found):
+        raise TwinError(f"Failed, or did not run: {', '.join(f'{one.asset} {one.check}' for one in found if one.is_error) or 'no checks'}.")
+
+
+def _checks_of(author: str) -> list[Any]:
+    settings = get_settings()
+    registry_of(settings).require_author(author)
+    from twin_assets.checking import newest_verdicts
+
+    return newest_verdicts(author, settings)
+
+
+def _checks_of_the_sample_author(quiet: bool) -> list[Any]:
+    from twin_assets.homes import home_of_its_own
+
+    with home_of_its_own() as settings:  # first: the graph reads the settings when it is loaded
+        from twin_assets.checking import check_sample_author
+
+        if quiet:
+            return check_sample_author(settings, lambda _: None)
+        with progress() as show:
+            return check_sample_author(settings, show)
+
+
+def _print_verdicts(found: list[Any]) -> None:
+    from twin_assets.verdicts import COLUMNS, summary, table_rows
+
+    styles = {"failed": "red", "not run": "yellow"}
+    table = Table(box=None, header_style="bold")
+    for name in COLUMNS:
+        table.add_column(name, overflow="fold")  # a name that is cut off cannot be looked for
+    for row in table_rows(found):
+        table.add_row(*map(escape, row), style=styles.get(row[2]))
+    wide = console if console.is_terminal else Console(file=console.file, highlight=False, width=max(console.width, LOG_WIDTH))
+    wide.print(table)
+    wide.print(summary(found))
+
+
+def gate(
+    name: Author,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a threshold; several times.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show or change what the author's models must show before they serve, and who let which of them."""
+    registry = registry_of(get_settings())
+    registry.require_author(name)
+    thresholds = registry.change_thresholds(name, dict(_threshold(one) for one in change)) if change else registry.thresholds(name)
+    if as_json:
+        typer.echo(thresholds.model_dump_json(indent=1))
+        return
+    table = Table("threshold", "value", "meaning", box=None, header_style="bold")
+    for field, about in type(thresholds).model_fields.items():
+        table.add_row(field, str(getattr(thresholds, field)), about.description)
+    console.print(table)
+    for step in registry.transitions(name):
+        when = f"{step.created_at:%Y-%m-%d %H:%M} UTC"
+        console.print(
+            f"[dim]{when}[/dim] {step.model_version}: {step.before or 'new'} -> {step.after}, {escape(step.actor)}. {escape(step.reason)}"
+        )
+
+
+def _threshold(change: str) -> tuple[str, Any]:
+    name, said, value = change.partition("=")
+    if not said:
+        raise typer.BadParameter(f"{change!r} is no NAME=VALUE; NAME= takes a threshold back to its default")
+    return name.strip(), value.strip() or None
+
+
+def approve(
+    name: Author,
+    refuse: Annotated[bool, typer.Option("--reject", help="Keep the model from serving instead.")] = False,
+    version: Annotated[str | None, typer.Option(help="The model that is meant; refused when another one is newer.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; it is noted.")] = "",
+    deploy: Annotated[bool, typer.Option(help="Deploy it at once.")] = True,
+) -> None:
+    """Let the newest model serve where the policy is manual, or keep it from serving."""
+    import getpass
+
+    from twin_assets.serving import gate as of_models
+
+    registry = registry_of(get_settings())
+    registry.require_author(name)
+    decide = of_models.reject if refuse else of_models.approve
+    model = decide(name, getpass.getuser(), registry, version=version, reason=reason)
+    console.print(f"Model {model.version} is {'rejected' if refuse else 'accepted'}.")
+    if deploy and not refuse:
+        run_graph(name, "tgi_deployment", get_settings(), alone=True)  # the model that was approved, not what a crawl might bring
+
+
+def demo(
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="PATH", help="Learn from this folder instead of the sample author.")
+    ] = None,
+) -> None:
+    """Set up an author, run the whole graph, and show a draft by the trained, evaluated, deployed twin."""
+    from twin_assets.ingest.registry import register
+    from twin_assets.sample import SAMPLE_AUTHOR, sample_sources
+
+    settings = get_settings()
+    author, locations = SAMPLE_AUTHOR, [str(path) for path in sample_sources()]
+    if source is not None:
+        locations = [checked_location(str(source))]
+        author = _author_name(Path(locations[0]))
+    registry = register(author, locations, settings)
+    report = run_graph(author, None, settings)
+    _print_summary(author, report.metadata, registry)
+    print_draft(drafted(settings, author=author, prompt=DEMO_PROMPT, platform=None, words=120, links=[], seed=7))
+    console.print("\nPostgres and the model server go on running ([bold]twin down[/bold] stops them).")
+    console.print("Next: [bold]make up[/bold] opens the Dagster UI, the API and the writing assistant;")
+    console.print(
+        f'      [bold]twin write {author} "..."[/bold] writes another draft; [bold]twin add YOU --source PATH[/bold] starts your own twin.'
+    )
+
+
+def _author_name(path: Path) -> str:
+    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in path.stem.lower()).strip("-")
+    return name[:63] or "author"
+
+
+def _print_summary(author: str, metadata: dict[str, dict[str, Any]], registry: Any) -> None:
+    model, report = registry.latest_model(author), registry.latest_artifact(author, "eval_report")
+    cleaned = metadata.get("cleaning/cleaned_documents", {})
+    table = Table.grid(padding=(0, 2))
+    table.add_row(
+        "learned from", f"{cleaned.get('documents', '?')} documents, {cleaned.get('voice_words', 0):,} words of {author}'s own prose"
+    )
+    table.add_row(
+        "training loss", f"{model.figures['loss_first']:.3f} -> {model.figures['loss_last']:.3f} in {model.figures['steps']} steps"
+    )
+    figures = report.figures
+    scores = f"base {figures['voice_base']:.2f} -> twin {figures['voice_twin']:.2f}"
+    table.add_row("voice score", f"{scores} of texts sound like {author}; of their real texts {figures['voice_human']:.2f}")
+    table.add_row("report", escape(report.uri))
+    console.print(Panel(table, title="the twin", border_style="green"))
