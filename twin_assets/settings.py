@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     )
     judge_model: str = Field("", description="Name of the model at TWIN_JUDGE_URL; empty where it serves one.")
     judge_key: SecretStr | None = Field(None, description="Key for TWIN_JUDGE_URL.")
-    temperature: float = Field(0.8, ge=0, description="Sampling temperature of drafts.")
+    temperature: float = Field(0.5, ge=0, description="Sampling temperature of drafts.")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling bound of drafts.")
     copy_penalty: float = Field(
         0.8,

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,13 @@ def _judge(
     style = embedder(settings.style_encoder, settings).encode if settings.style_encoder else None
     yardsticks = Yardsticks(profile, VerbatimIndex(own), embedder(settings.embedder, settings), settings.slop_terms, own, style)
     written = Written.from_lines(artifacts.read_bytes(texts.uri).decode())
-    ladder = judge_texts(written, yardsticks)
+    versions = {
+        "dataset_version": model.dataset_version,
+        "texts_version": texts.version,
+        "profile_version": profile.version,
+        "instruments_version": MEASURES,
+    }
+    ladder = replace(judge_texts(written, yardsticks), versions=versions)
     judgement = judge_by_model(written.tasks, written.texts, endpoint_of(settings), control_texts(), ask_for_content)
     if judgement.status == "down":
         version = hashlib.sha256(f"{version}\n{judgement.reason}".encode()).hexdigest()[:16]
@@ -235,7 +242,7 @@ def _written(ladder: Ladder, judgement: Judgement) -> Iterator[Path]:
 
 
 def _figures(ladder: Ladder) -> dict[str, Any]:
-    return {"model_version": ladder.model_version, **ladder.figures}
+    return {"model_version": ladder.model_version, **ladder.versions, **ladder.figures}
 
 
 def _rows(ladder: Ladder) -> Iterator[dict[str, Any]]:

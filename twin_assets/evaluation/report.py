@@ -138,7 +138,7 @@ def to_html(ladder: Ladder, images: dict[str, bytes], judgement: Judgement = NO_
 <body><main>
 <h1>{title}</h1>
 <p class="lead">Model <code>{escape(ladder.model_version)}</code> on {len(ladder.tasks)} prompts from documents that it never saw.
-The last row is the author's own writing on the same prompts: the ceiling.</p>
+The last row is the author's own writing on the same prompts: the ceiling.{escape(_made_with(ladder))}</p>
 <div class="cards">{cards}</div>
 <h2>The ladder</h2>
 <div class="scroll"><table class="ladder"><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>
@@ -168,7 +168,7 @@ def to_markdown(ladder: Ladder, judgement: Judgement = NO_JUDGE) -> str:
         f"# How well the twin of {_plain(ladder.author)} writes",
         "",
         f"Model `{ladder.model_version}` on {len(ladder.tasks)} prompts from documents that it never saw. "
-        "The last row is the author's own writing on the same prompts: the ceiling.",
+        f"The last row is the author's own writing on the same prompts: the ceiling.{_made_with(ladder)}",
         "",
         table(ladder),
         "",
@@ -210,6 +210,13 @@ def differences_table(differences: dict[str, Difference]) -> str:
     """The differences as a Markdown table."""
     rows = [f"| {_MEANT[name]} | {one.mean:+.2f} | {one.low:+.2f} to {one.high:+.2f} |" for name, one in differences.items()]
     return "\n".join(["| | mean | 95 % interval |", "|---|---:|---:|", *rows])
+
+
+def _made_with(ladder: Ladder) -> str:
+    if not ladder.versions:
+        return ""
+    versions = ", ".join(f"{name.removesuffix('_version')} {version}" for name, version in ladder.versions.items())
+    return f" Made with {versions}."
 
 
 def _retrieved(ladder: Ladder) -> str:

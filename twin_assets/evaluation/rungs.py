@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -154,7 +154,18 @@ class Rung:
 
 @dataclass(frozen=True)
 class Ladder:
-    """All rungs over the same tasks, the author's real passages last; and how well the passages that were retrieved for them fit."""
+    """All rungs over the same tasks, the author's real passages last.
+
+    Attributes:
+        author: Whose twin it is.
+        model_version: The twin.
+        tasks: What was asked for.
+        rungs: What was written, measured.
+        context: How well the passages that were retrieved for the tasks fit.
+        author_slop: Marks of machine prose per 1,000 words in all that is known of the author.
+        opinion: What an encoder of style says, where one is set, or why it says nothing.
+        versions: What it was made with beside the model: the same versions give the same report.
+    """
 
     author: str
     model_version: str
@@ -163,6 +174,7 @@ class Ladder:
     context: Context | None = None
     author_slop: float | None = None
     opinion: Opinion | NotEnough | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def by_name(self) -> Mapping[str, Rung]:

@@ -215,6 +215,8 @@ def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: Wor
     assert not verdicts["twin_beats_base"]
     assert verdicts["no_memorised_passages"] and verdicts["not_worse_than_deployed"]
     assert report.figures["model_version"] == "twin-v1"
+    assert report.figures["dataset_version"] == world.dataset.version
+    assert report.figures["profile_version"] == world.profile.version
 
     monkeypatch.setattr(ladder.model_server, "start", lambda *_, **__: pytest.fail("evaluated twice"))
     second = _run(world)

@@ -82,5 +82,12 @@ def test_a_second_opinion_is_told_rung_by_rung(ladder: Ladder):
     assert "has no say. Too few." in to_markdown(replace(ladder, opinion=NotEnough("Too few.", 0)))
 
 
+def test_the_report_says_what_it_was_made_with(ladder: Ladder):
+    made = replace(ladder, versions={"dataset_version": "d41d8cd98f00b204", "profile_version": "<b>"})
+    assert "Made with dataset d41d8cd98f00b204, profile <b>." in to_markdown(made)
+    assert "profile &lt;b&gt;." in to_html(made, {})
+    assert "Made with" not in to_markdown(ladder)
+
+
 def test_a_single_prompt_is_enough_for_a_report():
     assert "<h2>The ladder</h2>" in to_html(make_ladder(base=0, twin=1, prompts=1), {})
