@@ -83,10 +83,16 @@ def test_one_that_does_not_end_is_ended_with_all_that_it_started(home: Settings,
 
 
 def _ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    """Whether it is gone, which on a busy machine takes a moment after it was killed."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_a_failure_is_a_warning_with_its_reason_and_without_the_key(
