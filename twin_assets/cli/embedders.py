@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from twin_assets.cli.terminal import Author, console, registry_of
+from twin_assets.cli.terminal import Author, console, registry_of, say
 from twin_assets.settings import get_settings
 
 
@@ -25,7 +25,7 @@ def features_migrate(
         model,
         force=force,
         drop_old=drop_old,
-        progress=lambda line: console.print(f"[dim]{escape(line)}[/dim]"),
+        progress=say,
     )
     for comparison in report.comparisons:
         console.print(escape(str(comparison)))
@@ -40,7 +40,5 @@ def features_accept(name: Author) -> None:
     """Take the newest measurement of an author's search as the one to hold later ones against, whatever it lost."""
     from twin_assets.features import golden
 
-    registry = registry_of(get_settings())
-    registry.require_author(name)
-    artifact = golden.accept(registry, name)
+    artifact = golden.accept(registry_of(get_settings(), name), name)
     console.print(f"Later measurements are held against {artifact.version}: recall@10 {artifact.figures['recall_at_10']:.3f}.")

@@ -26,11 +26,10 @@ def run(
     to: Annotated[str | None, typer.Option("--to", metavar="ASSET", help="Stop at this asset, such as voice_profile.")] = None,
 ) -> None:
     """Materialize the chain for one author."""
-    settings = get_settings()
     from twin_assets.ingest.crawls import last_reads, unanswered
 
-    registry = registry_of(settings)
-    registry.require_author(name)
+    settings = get_settings()
+    registry = registry_of(settings, name)
     run_graph(name, to, settings)
     print_unread(name, unanswered(last_reads(registry.database, name)))
     _print_waiting(name, registry)
@@ -72,7 +71,7 @@ def checks(
 
 def _checks_of(author: str) -> list[Any]:
     settings = get_settings()
-    registry_of(settings).require_author(author)
+    registry_of(settings, author)  # first: to load the graph takes seconds
     from twin_assets.checking import newest_verdicts
 
     return newest_verdicts(author, settings)
@@ -110,8 +109,7 @@ def gate(
     as_json: AsJson = False,
 ) -> None:
     """Show or change what the author's models must show before they serve, and who let which of them."""
-    registry = registry_of(get_settings())
-    registry.require_author(name)
+    registry = registry_of(get_settings(), name)
     thresholds = registry.change_thresholds(name, dict(_threshold(one) for one in change)) if change else registry.thresholds(name)
     if as_json:
         typer.echo(thresholds.model_dump_json(indent=1))
@@ -146,13 +144,13 @@ def approve(
 
     from twin_assets.serving import gate as of_models
 
-    registry = registry_of(get_settings())
-    registry.require_author(name)
+    settings = get_settings()
+    registry = registry_of(settings, name)
     decide = of_models.reject if refuse else of_models.approve
     model = decide(name, getpass.getuser(), registry, version=version, reason=reason)
     console.print(f"Model {model.version} is {'rejected' if refuse else 'accepted'}.")
     if deploy and not refuse:
-        run_graph(name, "tgi_deployment", get_settings(), alone=True)  # the model that was approved, not what a crawl might bring
+        run_graph(name, "tgi_deployment", settings, alone=True)  # the model that was approved, not what a crawl might bring
 
 
 def demo(

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from twin_assets.cli.terminal import console, print_unread
-from twin_assets.settings import get_settings
+from twin_assets.cli.terminal import console, print_unread, say
+from twin_assets.settings import Settings, get_settings
 from twin_assets.store.errors import TwinError
 
 
@@ -18,7 +18,7 @@ def up() -> None:
     """Start everything (Postgres, model servers, API, assistant, Dagster) and stop it all on Ctrl-C."""
     from twin_assets.services import Supervisor
 
-    Supervisor(get_settings(), say=lambda line: console.print(f"[dim]{escape(line)}[/dim]"), on_ready=_print_services).run()
+    Supervisor(get_settings(), say=say, on_ready=_print_services).run()
 
 
 def down() -> None:
@@ -61,13 +61,10 @@ def _print_services(services: list[Any]) -> None:
 
 def db_start() -> None:
     """Start the embedded Postgres."""
-    from twin_assets.store.database import open_database
-    from twin_assets.store.roles import Role
-
     settings = get_settings()
     if settings.database_url is not None:
         raise TwinError("TWIN_DATABASE_URL is set: that server is not ours to start. `twin db shell` connects to it.")
-    console.print(f"Postgres runs: {escape(open_database(settings, Role.OWNER).url)}", soft_wrap=True)
+    console.print(f"Postgres runs: {escape(_url(settings))}", soft_wrap=True)
 
 
 def db_stop() -> None:
@@ -79,22 +76,17 @@ def db_stop() -> None:
 
 def db_url() -> None:
     """Print the connection URL, starting the server when needed."""
-    from twin_assets.store.database import open_database
-    from twin_assets.store.roles import Role
-
-    typer.echo(open_database(get_settings(), Role.OWNER).url)
+    typer.echo(_url(get_settings()))
 
 
 def db_shell() -> None:
     """Open psql on the database."""
     from sqlalchemy.engine import make_url
 
-    from twin_assets.store.database import open_database
     from twin_assets.store.postgres import EmbeddedPostgres
-    from twin_assets.store.roles import Role
 
     settings = get_settings()
-    url = open_database(settings, Role.OWNER).url
+    url = _url(settings)
     program = shutil.which("psql")
     if settings.database_url is None:
         program = str(EmbeddedPostgres(settings.postgres_home).program("psql"))
@@ -103,3 +95,11 @@ def db_shell() -> None:
     parsed = make_url(url)
     environment = {**os.environ, **({"PGPASSWORD": parsed.password} if parsed.password else {})}  # other users see a command line
     os.execve(program, [program, parsed._replace(password=None).render_as_string()], environment)  # noqa: S606
+
+
+def _url(settings: Settings) -> str:
+    """Where the database is for its owner; it runs after that."""
+    from twin_assets.store.database import open_database
+    from twin_assets.store.roles import Role
+
+    return open_database(settings, Role.OWNER).url

@@ -82,8 +82,10 @@ def add(
 
 def _day(until: str | None) -> dict[str, Any]:
     """The cut-off as the registry takes it: left out, taken back, or a day."""
-    if until is None or until == _NONE:
-        return {} if until is None else {"until": None}
+    if until is None:
+        return {}
+    if until == _NONE:
+        return {"until": None}
     try:
         return {"until": datetime.strptime(until, "%Y-%m-%d").replace(tzinfo=UTC)}
     except ValueError as error:
@@ -162,8 +164,7 @@ def inspect(
         )
     console.print(table)
     states = ", ".join(f"{count} {state}" for state, count in sorted(found.states.items()))
-    if found.truncated:
-        console.print(f"\n[yellow]Not all was read:[/yellow] {escape(found.truncated)}")
+    _print_truncated(found.truncated)
     console.print(f"\n{found.platform}: {found.total} rows and files ({states}); {found.words:,} words would be learned from.")
 
 
@@ -185,10 +186,14 @@ def _inspect_cleaned(location: str | None, author: str | None, rules: Any, docum
         return
     plain = console.color_system is None
     console.print(document_in_full(found, plain) if isinstance(found, Reviewed) else overview(found, what))
-    if truncated:
-        console.print(f"\n[yellow]Not all was read:[/yellow] {escape(truncated)}")
+    _print_truncated(truncated)
     if html is not None:
         console.print(f"\nThe page for the browser: {escape(str(html))}", soft_wrap=True)
+
+
+def _print_truncated(why: str) -> None:
+    if why:
+        console.print(f"\n[yellow]Not all was read:[/yellow] {escape(why)}")
 
 
 @contextmanager
@@ -198,8 +203,7 @@ def _cleaned(location: str | None, author: str | None, rules: Any) -> Iterator[t
 
     settings = get_settings()
     if author is not None:
-        registry = registry_of(settings, as_ingest=True)  # the tables on the way to the marts are closed to all others
-        registry.require_author(author)
+        registry = registry_of(settings, author, as_ingest=True)  # the tables on the way to the marts are closed to all others
         yield registry.database, author, ""
         return
     with (
@@ -226,6 +230,6 @@ def forget(
     document: Annotated[str | None, typer.Option(metavar="ID", help="Forget one document only.")] = None,
 ) -> None:
     """Forget an author, or one document, everywhere. Not built yet: says so and deletes nothing."""
-    registry_of(get_settings()).require_author(name)
+    registry_of(get_settings(), name)
     what = f"document {document} of {name}" if document else name
     raise TwinError(f"Forgetting {what} everywhere is not built yet; nothing was deleted. Remove the file from its source and run again.")

@@ -19,20 +19,25 @@ console = Console(file=sys.stdout, highlight=False)  # a run sends what librarie
 errors = Console(file=sys.stderr, highlight=False)
 
 
-def registry_of(settings: Settings, as_ingest: bool = False) -> Any:
-    """The registry, with the rights of the stages after cleaning, or of ingest."""
+def registry_of(settings: Settings, author: str | None = None, as_ingest: bool = False) -> Any:
+    """The registry, with the rights of the stages after cleaning, or of ingest.
+
+    Args:
+        settings: For the database.
+        author: Somebody whom it has to know.
+        as_ingest: Whether raw text and sources are to be read and changed.
+
+    Raises:
+        TwinError: When it does not know that author.
+    """
     from twin_assets.store.database import open_database
     from twin_assets.store.registry import Registry
     from twin_assets.store.roles import Role
 
-    return Registry(open_database(settings, Role.INGEST if as_ingest else Role.DOWNSTREAM))
-
-
-def artifacts_of(settings: Settings) -> Any:
-    """Where the files are."""
-    from twin_assets.store.artifacts import ArtifactStore
-
-    return ArtifactStore(settings.artifacts_url)
+    registry = Registry(open_database(settings, Role.INGEST if as_ingest else Role.DOWNSTREAM))
+    if author is not None:
+        registry.require_author(author)
+    return registry
 
 
 def run_graph(author: str, to: str | None, settings: Settings, alone: bool = False) -> Any:
@@ -103,3 +108,8 @@ def print_unread(author: str, reads: list[Any]) -> None:
     for read in reads:
         what = "was not read to its end" if read.outcome == "truncated" else f"was not read ({read.outcome})"
         console.print(f"[yellow]{author}: {escape(read.source)} {what}:[/yellow] {escape(read.detail)}")
+
+
+def say(line: str) -> None:
+    """What goes on meanwhile, in a subdued colour."""
+    console.print(f"[dim]{escape(line)}[/dim]")

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from twin_assets.cli.terminal import AsJson, Author, artifacts_of, console, registry_of
+from twin_assets.cli.terminal import AsJson, Author, console, registry_of
 from twin_assets.settings import Settings, get_settings
 from twin_assets.store.errors import TwinError
 
@@ -64,8 +64,7 @@ def search(
     from twin_assets.features.search import Filters, Options
 
     settings = get_settings()
-    registry = registry_of(settings)
-    registry.require_author(name)
+    registry = registry_of(settings, name)
     filters = Filters(
         frozenset(kind or ()),
         frozenset(platform or ()),
@@ -87,12 +86,9 @@ def voice(
     as_json: AsJson = False,
 ) -> None:
     """Say how much a text sounds like the author, how sure that is, and what in it does not."""
-    from twin_assets.writing.drafts import Writer
-
-    settings = get_settings()
-    registry = registry_of(settings)
+    writer = _writer(get_settings())
     text = _content(file).decode(errors="replace") if file else sys.stdin.read()
-    judged = Writer(registry.database, registry, artifacts_of(settings), settings).voice(name, text)
+    judged = writer.voice(name, text)
     if as_json:
         typer.echo(judged.model_dump_json(indent=1))
     else:
@@ -105,10 +101,6 @@ def drafted(settings: Settings, **request: Any) -> Any:
     Raises:
         TwinError: When the request is none, or nothing can be written.
     """
-    from twin_assets.store.artifacts import ArtifactStore
-    from twin_assets.store.database import open_database
-    from twin_assets.store.registry import Registry
-    from twin_assets.writing.drafts import Writer
     from twin_assets.writing.request import DraftRequest
 
     try:
@@ -116,8 +108,15 @@ def drafted(settings: Settings, **request: Any) -> Any:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise TwinError(f"This cannot be written: {problems}.") from error
-    database = open_database(settings)
-    return Writer(database, Registry(database), ArtifactStore(settings.artifacts_url), settings).write(wanted)
+    return _writer(settings).write(wanted)
+
+
+def _writer(settings: Settings) -> Any:
+    from twin_assets.store.artifacts import ArtifactStore
+    from twin_assets.writing.drafts import Writer
+
+    registry = registry_of(settings)
+    return Writer(registry.database, registry, ArtifactStore(settings.artifacts_url), settings)
 
 
 def print_draft(draft: Any) -> None:
