@@ -8,6 +8,8 @@ from twin_assets.voice.held_out import known_share
 from twin_assets.voice.profile import VoiceProfile
 
 MIN_WORDS = 50
+MIN_DIFFERENT = 12
+"""Of fifty words of prose three quarters differ; what has fewer than these is one phrase over and over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +27,16 @@ class NotEnough:
     needed: int = 0
 
 
-def lacking(profile: VoiceProfile, words: int, passages: Sequence[Passage]) -> NotEnough | None:
+def lacking(profile: VoiceProfile, sentences: Sequence[str], passages: Sequence[Passage]) -> NotEnough | None:
     """What a text lacks to be judged, or None.
 
     Args:
         profile: The author's voice.
-        words: Words of the text.
-        passages: Its n-grams.
+        sentences: Those of the text.
+        passages: Their n-grams.
     """
+    written = [word for sentence in sentences for word in sentence.lower().split()]
+    words, different = len(written), len(set(written))
     if words < MIN_WORDS:
         return NotEnough(f"Not enough evidence: {words} words, at least {MIN_WORDS} are needed to hear a voice.", words, MIN_WORDS)
     share = known_share(passages, profile.kept)
@@ -40,6 +44,11 @@ def lacking(profile: VoiceProfile, words: int, passages: Sequence[Passage]) -> N
         return NotEnough(
             f"Not enough evidence: {share:.0%} of the words are small words such as {profile.author} writes, at least "
             f"{profile.known_share:.0%} are needed. The text is in another language or script, or is no running prose.",
+            words,
+        )
+    if different < MIN_DIFFERENT:
+        return NotEnough(
+            f"Not enough evidence: the {words} words are {different} words over and over, at least {MIN_DIFFERENT} different ones are needed.",
             words,
         )
     return None

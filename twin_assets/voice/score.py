@@ -135,7 +135,7 @@ def read(profile: VoiceProfile, text: str) -> Reading | NotEnough:
     whole = _sentences(plain(text))
     lengths = [len(sentence.split()) for sentence in whole]
     passages = count([mask(sentence, profile.kept) for sentence in whole])
-    if missing := lacking(profile, sum(lengths), passages):
+    if missing := lacking(profile, whole, passages):
         return missing
     ends = np.cumsum(lengths)
     number = max(1, int(np.ceil(ends[-1] / LONGEST_PIECE)))
@@ -165,7 +165,7 @@ def score_of(reading: Reading) -> VoiceScore:
         attributed_to=nearest,
         own=nearest == profile.author,
         typicality=typicality,
-        inside=typicality >= QUANTILES[1],
+        inside=bool(typicality >= QUANTILES[1]),
         similarities=by_voice,
         words=reading.words,
         habits=habits(" ".join(reading.sentences)),

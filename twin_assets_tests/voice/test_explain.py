@@ -68,7 +68,7 @@ def test_odd_sentences_of_a_long_text_are_the_foreign_ones(profile: VoiceProfile
 
 
 def test_a_single_sentence_cannot_be_left_out(profile: VoiceProfile) -> None:
-    reading = read(profile, "I was there, and so on. " * 20)
+    reading = read(profile, texts("wry", 1, 7, words=120)[0])
     assert isinstance(reading, Reading)
     one = Reading(profile, reading.sentences[:1], reading.passages[:1], reading.pieces[:1])
     assert explain(one).sentences == ()

@@ -126,6 +126,13 @@ def test_what_is_no_prose_in_the_authors_language_is_not_enough(profile: VoicePr
     assert found.needed == 0
 
 
+@pytest.mark.parametrize("text", ["so " * 400, "I didn't think so, but there it was. " * 30], ids=["one word", "one sentence"])
+def test_what_says_one_thing_over_and_over_is_not_enough(profile: VoiceProfile, text: str) -> None:
+    found = score(profile, text)
+    assert isinstance(found, NotEnough)
+    assert "over and over, at least 12 different ones are needed" in found.reason
+
+
 def test_of_a_very_long_text_the_first_3000_words_are_looked_at(profile: VoiceProfile) -> None:
     start = " ".join(texts("wry", 40, 7)).split()[:MAX_WORDS]
     whole = " ".join([*start, *(" ".join(texts("manual", 40, 7)).split())])
@@ -144,7 +151,7 @@ def test_a_long_text_is_judged_in_pieces_of_300_words_at_the_most(profile: Voice
 
 
 def test_a_sentence_without_an_end_is_cut(profile: VoiceProfile) -> None:
-    reading = read(profile, "i was there and so was it " * 500)
+    reading = read(profile, "i was there and so was it but then she had to go with them for as long as we could " * 150)
     assert isinstance(reading, Reading)
     assert max(len(sentence.split()) for sentence in reading.sentences) <= 40
     assert reading.words == MAX_WORDS
