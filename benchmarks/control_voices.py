@@ -1,7 +1,7 @@
 """Makes the control voices that come with the project: ``--authors DIR`` holds ``DIR/<writer>/*.md`` and ``*.txt``.
 
 Writes ``twin_assets/voice/control_voices.npz``: counts of n-grams of masked text for each writer, and for the base model, which is asked
-for 80 passages on everyday subjects without any example. docs/voice.md names the writers and where their texts come from.
+for 80 passages on everyday subjects without any example. docs/control_voices.md names the writers and where their texts come from.
 """
 
 import argparse

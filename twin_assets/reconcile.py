@@ -79,14 +79,17 @@ def known_authors(instance: dg.DagsterInstance) -> list[str]:
 
 
 def held(instance: dg.DagsterInstance, graph: BaseAssetGraph, key: dg.AssetKey, author: str) -> bool:
-    """Whether a blocking check on something that the asset is made from failed the last time it looked at the author."""
+    """Whether a blocking check on something that the asset is made from has not passed the last time it looked at the author.
+
+    One that broke or never looked has said nothing, as for the automation condition.
+    """
     checks = [
         check
         for check in graph.get_check_keys_for_assets(set(graph.get(key).parent_keys))
         if graph.get(check).blocking  # pyright: ignore[reportAttributeAccessIssue]  # a check's node
     ]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks, PartitionKeyFilter(key=author))
-    return any(record.status == AssetCheckExecutionRecordStatus.FAILED for record in latest.values())
+    return any(check not in latest or latest[check].status != AssetCheckExecutionRecordStatus.SUCCEEDED for check in checks)
 
 
 def _versions(resolver: CachingStaleStatusResolver, keys: Set[dg.AssetKey], author: str) -> str:

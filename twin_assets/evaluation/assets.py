@@ -125,7 +125,7 @@ def eval_report(context: dg.AssetExecutionContext, platform: PlatformResource) -
         else:
             context.log.info(f"these texts were judged before as {version}: nothing to do")
             uri, figures = report.uri, report.figures
-        registry.record_artifact(author, REPORT, version, uri, {**figures, "deployed_voice": _deployed_voice(model, registry)})
+        registry.record_artifact(author, REPORT, version, uri, {**figures, **_deployed(model, registry)})
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     report = registry.artifact(author, REPORT, version)
@@ -166,13 +166,14 @@ def _other_twin(model: Model, registry: Registry, settings: Settings) -> Model |
     return next((other for other in others if other and other.base_model == model.base_model), None)
 
 
-def _deployed_voice(model: Model, registry: Registry) -> float | None:
-    """Share of the texts of the twin that serves now that sound like the author, by its own report."""
+def _deployed(model: Model, registry: Registry) -> dict[str, Any]:
+    """Which other twin serves now, and the share of its texts that sound like the author, by its own report."""
     deployment = registry.deployment(model.author)
     if deployment is None or deployment.model_version == model.version:
-        return None
-    reports = registry.artifacts(model.author, REPORT)
-    return next((one.figures.get("voice_twin") for one in reports if one.figures.get("model_version") == deployment.model_version), None)
+        return {"deployed_voice": None, "deployed_version": None}
+    served = deployment.model_version
+    reports = (one.figures for one in registry.artifacts(model.author, REPORT) if one.figures.get("model_version") == served)
+    return {"deployed_voice": next((figures.get("voice_twin") for figures in reports), None), "deployed_version": served}
 
 
 def _dataset(model: Model, platform: PlatformResource) -> Dataset:

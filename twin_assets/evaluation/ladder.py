@@ -90,7 +90,7 @@ class Written:
     @classmethod
     def from_lines(cls, lines: str) -> "Written":
         """Reads what ``to_lines`` wrote."""
-        about, *rows = [json.loads(line) for line in lines.splitlines()]
+        about, *rows = [json.loads(line) for line in lines.split("\n") if line]  # not splitlines: texts hold U+2028
         tasks = tuple(_task(row["task"]) for row in rows if "task" in row)
         return cls(**about, tasks=tasks, texts={row["rung"]: tuple(row["texts"]) for row in rows if "rung" in row})
 

@@ -1,5 +1,6 @@
 """What an evaluation must show before a twin may be deployed, as plain functions: the asset checks are shells around them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ Figures = Mapping[str, Any]
 """Of the newest report; ``deployed_voice`` is that of what serves, where anything does."""
 
 
+MIN_PROMPTS = 10
 MIN_WORDS = 5
 MAX_EMPTY = 0.1
 
@@ -42,9 +44,16 @@ def figures_on(model_version: str, figures: Figures) -> Figures:
 def twin_beats_base(figures: Figures, thresholds: Thresholds) -> Finding:
     """The twin is attributed to the author more often than the base model with examples and retrieval, beyond chance."""
     needed = ("voice_twin", "voice_base_few_shot_rag", "voice_gain", "voice_gain_low", "voice_gain_high", "prompts")
-    if any(name not in figures for name in needed):
+    if (known := _numbers(figures, *needed)) is None:
         return _no_report()
-    twin, base, gain, low, high, prompts = (float(figures[name]) for name in needed)
+    twin, base, gain, low, high, prompts = known
+    if prompts < MIN_PROMPTS:
+        return Finding(
+            False,
+            f"Not enough evidence: {prompts:.0f} prompts, at least {MIN_PROMPTS} are needed to say whether the twin sounds more like the "
+            "author. Raise TWIN_EVAL_PROMPTS, or add more of the author's writing.",
+            {"prompts": prompts},
+        )
     description = (
         f"{twin:.0%} of the twin's texts sound like the author, {base:.0%} of the base model's with examples and retrieval: a difference of "
         f"{gain:+.2f} ({low:+.2f} to {high:+.2f} on {prompts:.0f} prompts)."
@@ -60,9 +69,9 @@ def twin_beats_base(figures: Figures, thresholds: Thresholds) -> Finding:
 
 def no_memorised_passages(figures: Figures, thresholds: Thresholds) -> Finding:
     """No text of the twin holds a long run of its training words outside quotes."""
-    if "verbatim_longest" not in figures:
+    if (known := _numbers(figures, "verbatim_longest")) is None:
         return _no_report()
-    longest, limit = int(figures["verbatim_longest"]), thresholds.verbatim_words
+    longest, limit = int(known[0]), thresholds.verbatim_words
     passed = longest < limit
     description = f"The longest run of training words outside quotes is {longest}; {limit} and more is a recited passage."
     if not passed:
@@ -77,9 +86,9 @@ def no_memorised_passages(figures: Figures, thresholds: Thresholds) -> Finding:
 
 def slop_like_the_authors(figures: Figures, thresholds: Thresholds) -> Finding:
     """The twin has hardly more marks of machine prose than the author."""
-    if "slop_twins" not in figures or "slop_author" not in figures:
+    if (known := _numbers(figures, "slop_twins", "slop_author")) is None:
         return _no_report()
-    twin, author = float(figures["slop_twins"]), float(figures["slop_author"])
+    twin, author = known
     limit = author + thresholds.slop_over_author
     description = f"{twin:.1f} marks of machine prose per 1,000 words, the author has {author:.1f}; up to {limit:.1f} is allowed."
     if twin > limit:
@@ -90,9 +99,9 @@ def slop_like_the_authors(figures: Figures, thresholds: Thresholds) -> Finding:
 def content_not_worse(figures: Figures, thresholds: Thresholds) -> Finding:
     """With retrieval, the twin is as close to what the author really wrote as the base model is, but for a margin."""
     needed = ("content_twin_rag", "content_base_few_shot_rag")
-    if any(name not in figures for name in needed):
+    if (known := _numbers(figures, *needed)) is None:
         return _no_report()
-    twin, base = (float(figures[name]) for name in needed)
+    twin, base = known
     limit = base - thresholds.content_margin
     description = f"Closeness to the real passages: {twin:.2f}, the base model's {base:.2f}; at least {limit:.2f} is needed."
     if twin < limit:
@@ -102,15 +111,25 @@ def content_not_worse(figures: Figures, thresholds: Thresholds) -> Finding:
 
 def not_worse_than_deployed(figures: Figures, thresholds: Thresholds) -> Finding:
     """The twin sounds as much like the author as the one that serves now, but for a margin."""
-    if "voice_twin" not in figures:
+    if _numbers(figures, "voice_twin") is None or "deployed_voice" not in figures:
         return _no_report()
-    if (served := figures.get("deployed_voice")) is None:
+    if figures["deployed_voice"] is None and not figures.get("deployed_version"):
         return Finding(True, "Nothing else serves this author.", {})
-    twin, limit = float(figures["voice_twin"]), float(served) - thresholds.deployed_margin
-    description = f"{twin:.0%} of the twin's texts sound like the author, {float(served):.0%} of those of the twin that serves now."
+    if thresholds.deployed_margin >= 1:
+        return Finding(True, "The author's threshold deployed_margin lets anything replace what serves.", {})
+    if (known := _numbers(figures, "voice_twin", "deployed_voice")) is None:
+        return Finding(
+            False,
+            f"Model {figures['deployed_version']} serves, and there is no report on it any more to compare with. "
+            "`twin gate AUTHOR --set deployed_margin=1` lets the new one take its place unseen; set it back afterwards.",
+            {},
+        )
+    twin, served = known
+    limit = served - thresholds.deployed_margin
+    description = f"{twin:.0%} of the twin's texts sound like the author, {served:.0%} of those of the twin that serves now."
     if twin < limit:
         description += f" At least {limit:.0%} is needed to take its place."
-    return Finding(twin >= limit, description, {"twin": twin, "deployed": float(served), "limit": limit})
+    return Finding(twin >= limit, description, {"twin": twin, "deployed": served, "limit": limit})
 
 
 GATE: tuple[Callable[[Figures, Thresholds], Finding], ...] = (
@@ -121,6 +140,13 @@ GATE: tuple[Callable[[Figures, Thresholds], Finding], ...] = (
     not_worse_than_deployed,
 )
 """All that must hold."""
+
+
+def _numbers(figures: Figures, *names: str) -> list[float] | None:
+    """The figures of these names; None where one is missing or is no number, which proves nothing."""
+    found = [figures.get(name) for name in names]
+    numbers = [float(value) for value in found if isinstance(value, int | float) and math.isfinite(value)]
+    return numbers if len(numbers) == len(names) else None
 
 
 def _no_report() -> Finding:

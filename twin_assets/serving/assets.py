@@ -57,7 +57,7 @@ def tgi_deployment(context: dg.AssetExecutionContext, config: Approval, platform
             )
             return
         if undecided(model):
-            registry.decide(model.version, "accepted", AUTO, PASSED, report.figures if report else {})
+            registry.decide(model.version, "accepted", AUTO, PASSED, report.figures if report else {}, before=model.status)
         switched = deploy(model, registry, platform.artifacts(), settings)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error

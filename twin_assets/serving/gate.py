@@ -6,10 +6,14 @@ The checks on the evaluation report stop a run; this holds as well when somebody
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+
 from twin_assets.evaluation.quality import GATE, figures_on
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Model, Registry
 from twin_assets.store.thresholds import Thresholds
+
+log = structlog.get_logger()
 
 AUTO = "policy auto"
 PASSED = "All checks of the gate passed."
@@ -46,11 +50,12 @@ def waiting(registry: Registry) -> list[tuple[Model, Artifact]]:
     """Every author's newest model that passed the gate and waits for a person, with its report."""
     found: list[tuple[Model, Artifact]] = []
     for author in registry.authors():
-        model, report, thresholds = (
-            registry.latest_model(author),
-            registry.latest_artifact(author, "eval_report"),
-            registry.thresholds(author),
-        )
+        try:
+            thresholds = registry.thresholds(author)
+        except TwinError as error:  # one author's cannot be read: the others' models wait all the same
+            log.warning("thresholds cannot be read", author=author, problem=str(error))
+            continue
+        model, report = registry.latest_model(author), registry.latest_artifact(author, "eval_report")
         if model and report and waits(model, thresholds) and not refusals(model, report.figures, thresholds):
             found.append((model, report))
     return found
@@ -58,7 +63,11 @@ def waiting(registry: Registry) -> list[tuple[Model, Artifact]]:
 
 def held_back(author: str, registry: Registry) -> list[str]:
     """Why nothing new is deployed for an author now; empty when the newest model may be."""
-    model, thresholds = registry.latest_model(author), registry.thresholds(author)
+    try:
+        thresholds = registry.thresholds(author)
+    except TwinError as error:
+        return [str(error)]
+    model = registry.latest_model(author)
     if why := refusals(model, _figures(author, registry), thresholds):
         return why
     if model and waits(model, thresholds):
@@ -85,7 +94,7 @@ def approve(author: str, actor: str, registry: Registry, *, version: str | None 
     judged = Model(**{**{name: getattr(model, name) for name in model.__slots__}, "status": "candidate"})
     if why := refusals(judged, figures, registry.thresholds(author)):
         raise TwinError(f"Model {model.version} cannot be approved. {' '.join(why)}")
-    registry.decide(model.version, "accepted", actor, reason or PASSED, dict(figures))
+    registry.decide(model.version, "accepted", actor, reason or PASSED, dict(figures), before=model.status)
     return model
 
 
@@ -96,7 +105,7 @@ def reject(author: str, actor: str, registry: Registry, *, version: str | None =
         TwinError: When there is no such model, or it serves.
     """
     model = _wanted(author, version, registry)
-    registry.decide(model.version, "rejected", actor, reason or "No reason given.", dict(_figures(author, registry)))
+    registry.decide(model.version, "rejected", actor, reason or "No reason given.", dict(_figures(author, registry)), before=model.status)
     return model
 
 

@@ -257,7 +257,16 @@ class Registry:
             row = connection.execute(query.order_by(columns.sequence.desc()).limit(1)).one_or_none()
         return Model(**row._mapping) if row else None
 
-    def decide(self, version: str, after: ModelStatus, actor: str, reason: str, figures: dict[str, Any] | None = None) -> bool:
+    def decide(
+        self,
+        version: str,
+        after: ModelStatus,
+        actor: str,
+        reason: str,
+        figures: dict[str, Any] | None = None,
+        *,
+        before: ModelStatus | None = None,
+    ) -> bool:
         """Moves a model that does not serve to another stage, and notes who did so and why.
 
         Args:
@@ -266,12 +275,13 @@ class Registry:
             actor: A person's name, or the policy that decided.
             reason: Why.
             figures: What the decision was based on.
+            before: The stage that it was looked at in: whoever decides on what has changed meanwhile is told so.
 
         Returns:
             False when it was there already.
 
         Raises:
-            TwinError: When there is no such model, or it serves.
+            TwinError: When there is no such model, it serves, or somebody else has decided meanwhile.
         """
         columns = tables.models.c
         with self.database.begin() as connection:
@@ -284,6 +294,8 @@ class Registry:
                 return False
             if row.status == "deployed":
                 raise TwinError(f"Model {version} is {row.status} and cannot become {after}.")
+            if before not in (None, row.status):
+                raise TwinError(f"Model {version} became {row.status} meanwhile. Look again, and decide again.")
             connection.execute(update(tables.models).where(columns.version == version).values(status=after))
             _note(connection, row.author, version, row.status, after, actor, reason, figures)
             return True
@@ -343,12 +355,18 @@ class Registry:
         return [Deployment(**row._mapping) for row in rows]
 
     def record_deployment(self, deployment: Deployment) -> None:
-        """Switches an author over: one transaction marks the new version deployed and the one before retired."""
+        """Switches an author over: one transaction marks the new version deployed and the one before retired.
+
+        Raises:
+            TwinError: When somebody has rejected it meanwhile.
+        """
         row = {name: getattr(deployment, name) for name in ("author", "model_version", "engine", "url", "model_uri", "pid")}
         with self.database.begin() as connection:
-            _retire(connection, deployment.author, f"Replaced by {deployment.model_version}.", but=deployment.model_version)
             columns = tables.models.c
-            before = connection.scalar(select(columns.status).where(columns.version == deployment.model_version))
+            before = connection.scalar(select(columns.status).where(columns.version == deployment.model_version).with_for_update())
+            if before == "rejected":
+                raise TwinError(f"Model {deployment.model_version} was rejected meanwhile, and does not serve.")
+            _retire(connection, deployment.author, f"Replaced by {deployment.model_version}.", but=deployment.model_version)
             connection.execute(update(tables.models).where(columns.version == deployment.model_version).values(status="deployed"))
             if before != "deployed":
                 _note(

@@ -2,7 +2,7 @@
 
 A user has only their own writing. So the project brings the voices of others along, as numbers: how often each of many real writers uses
 the commonest n-grams of masked text, counted over stretches of 50 words. Function words and marks, no sentences. Where the numbers come
-from is in docs/voice.md, with the command that makes them.
+from is in docs/control_voices.md, with the command that makes them.
 """
 
 import io
@@ -47,12 +47,14 @@ def stored_voices(path: Path = NUMBERS) -> tuple[Voice, ...]:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             about = json.loads(stored["about"].tobytes().decode())
             if about["format"] != FORMAT:
-                raise TwinError(f"{path} has format {about['format']}, this version reads {FORMAT}. Make it again (docs/voice.md).")
+                raise TwinError(
+                    f"{path} has format {about['format']}, this version reads {FORMAT}. Make it again (docs/control_voices.md)."
+                )
             units = _units(
                 about["grams"], {view: [stored[f"{view}_{part}"] for part in ("starts", "grams", "counts", "totals")] for view in VIEWS}
             )
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise TwinError(f"{path} does not hold control voices ({error}). Make it again (docs/voice.md).") from error
+        raise TwinError(f"{path} does not hold control voices ({error}). Make it again (docs/control_voices.md).") from error
     found, start = [], 0
     for one in about["voices"]:
         found.append(Voice(one["name"], units[start : start + one["units"]], machine=one["machine"], habits=one["habits"]))

@@ -14,7 +14,9 @@ from twin_assets.voice.words import spans, words
 
 SHORTEST = 4
 GRAM = 8
-_QUOTED = re.compile(r"^>.*$|[\"“„«][^\"“”„«»\n]{1,2000}[\"”»]", re.MULTILINE)
+LONGEST_CITED = 24
+"""Words of a quote that is let pass: quotation marks make no citation of a recited passage."""
+_QUOTED = re.compile(r"^>.*(?:\n>.*)*|[\"“„«][^\"“”„«»\n]{1,2000}[\"”»]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,8 @@ class VerbatimIndex:
 
 
 def outside_quotes(text: str) -> str:
-    """The text without what it cites: lines that begin with ``>`` and what stands in quotation marks."""
-    return _QUOTED.sub(" \u2026 ", text)
+    """The text without what it cites: lines that begin with ``>`` and what stands in quotation marks, up to 24 words of it at once."""
+    return _QUOTED.sub(lambda found: " \u2026 " if len(found[0].split()) <= LONGEST_CITED else found[0], text)
 
 
 def longest_verbatim_run(text: str, corpus_texts: Sequence[str]) -> Run:

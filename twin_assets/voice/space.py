@@ -2,7 +2,7 @@
 
 Delta (Burrows 2002, with the cosine of Smith and Aldridge 2011) on the most frequent n-grams of masked text. What a centroid is to Delta
 is here the solution of a ridge regression over the same cosines, which weighs down what a voice shares with others: on texts of 300 words
-by six authors it is right in 97 of 100 cases where the centroid is in 95 (docs/voice.md). Frequencies enter by their square root, so that
+by six authors it is right in 97 of 100 cases where the centroid is in 95 (docs/results.md). Frequencies enter by their square root, so that
 the few most frequent n-grams do not decide alone.
 """
 

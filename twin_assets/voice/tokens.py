@@ -38,7 +38,7 @@ _UNNAMED = re.compile(r"https?://\S+|www\.\S+|(?<!\S)[^\s@]{1,64}@[^\s@]{1,255}|
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _CLITIC = re.compile(r"(.+?)(n't|'(?:s|m|d|re|ve|ll))", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-_SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+")
+_SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"')\]]*+\s+")  # each run is looked at once: "!!!!..." costs linear time
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+|\.\.\.|[^\w\s]")
 _ENDINGS = ("tion", "ment", "ness", "able", "ing", "est", "ful", "ous", "ity", "ed", "ly", "er", "al", "ic", "s")
 

@@ -185,7 +185,7 @@ def test_what_waits_is_listed_with_its_figures_and_its_report(api: TestClient, w
     (found,) = api.get("/v1/approvals").json()
     assert (found["author"], found["model_version"], found["report"]) == ("bob", "m1", "/reports/r1/report.html")
     assert found["figures"]["voice_twin"] == GOOD["voice_twin"]
-    assert not {"model_version", "deployed_voice"} & set(found["figures"])
+    assert not {"model_version", "deployed_voice", "deployed_version"} & set(found["figures"])
 
 
 def test_an_approval_is_noted_and_nothing_waits_any_more(api: TestClient, waiting: Registry) -> None:
@@ -207,7 +207,6 @@ def test_a_rejection_is_noted_and_can_be_taken_back(api: TestClient, waiting: Re
     [
         ({"model_version": "m0"}, "Only bob's newest model, m1"),
         ({"author": "zoe"}, "no trained model"),
-        ({"author": "ada", "model_version": "v1"}, "no evaluation"),
         ({"author": "ada", "model_version": "v1", "approve": False}, "is deployed"),
     ],
 )

@@ -11,6 +11,8 @@ import dagster as dg
 import numpy as np
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from upath import UPath
 
 from twin_assets.cleaning.documents import Split
@@ -148,6 +150,12 @@ def test_an_encoder_that_hears_subjects_alone_has_no_say():
     assert isinstance(found, NotEnough)
 
 
+@given(st.text())
+def test_whatever_was_written_is_read_again(said: str):
+    written = _written("ada", ["one"], [said, "\u2028\u2029\x85\x0b"])
+    assert Written.from_lines(written.to_lines()) == written
+
+
 def test_few_shot_examples_fit_the_context_and_differ_by_seed(world: World):
     long = [replace(world.dataset.train[0], answer=f"word{place} " * 300) for place in range(9)]
     assert len(few_shot(long, "blog", 1)) == 1
@@ -206,7 +214,8 @@ def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: Wor
     assert report is not None
     assert [path for run in (world.settings.home / "wandb").glob("offline-run-*") for path in run.glob("files/media/html/report_*.html")]
     assert {path.name for path in UPath(report.uri).iterdir()} >= {"report.html", "report.md", "figures.json", "texts.jsonl", "voice.png"}
-    assert json.loads(artifacts.read_bytes(f"{report.uri}/figures.json")) | {"deployed_voice": None} == report.figures
+    nothing_serves = {"deployed_voice": None, "deployed_version": None}
+    assert json.loads(artifacts.read_bytes(f"{report.uri}/figures.json")) | nothing_serves == report.figures
     assert len(artifacts.read_bytes(f"{report.uri}/texts.jsonl").splitlines()) == 12
     model = registry.latest_model("ada")
     assert model is not None and model.status == "candidate"

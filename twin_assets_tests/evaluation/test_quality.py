@@ -39,13 +39,13 @@ def test_a_phrase_is_no_recitation():
     ("base", "twin", "passed"), [(0, 8, True), (1, 8, True), (3, 7, False), (5, 5, False), (7, 3, False), (6, 8, False)]
 )
 def test_the_twin_must_win_beyond_chance(base: int, twin: int, passed: bool):
-    finding = twin_beats_base(make_ladder(base=base, twin=twin).figures, USUAL)
+    finding = twin_beats_base(make_ladder(base=base, twin=twin, prompts=12).figures, USUAL)
     assert finding.passed is passed
     assert ("TWIN_EVAL_PROMPTS" in finding.description) is not passed
 
 
 def test_more_than_beyond_chance_can_be_asked_for():
-    figures = make_ladder(base=0, twin=8).figures
+    figures = make_ladder(base=0, twin=8, prompts=12).figures
     assert twin_beats_base(figures, USUAL).passed
     assert not twin_beats_base(figures, Thresholds(voice_gain=0.9)).passed
 
@@ -63,6 +63,27 @@ def test_the_subject_may_be_lost_by_a_margin_only(meaning: float, passed: bool):
 @pytest.mark.parametrize(("served", "passed"), [(None, True), (0.5, True), (0.79, True), (0.9, False)])
 def test_a_worse_twin_does_not_take_the_place_of_a_better(served: float | None, passed: bool):
     assert not_worse_than_deployed({"voice_twin": 0.75, "deployed_voice": served}, USUAL).passed is passed
+
+
+@pytest.mark.parametrize(("margin", "passed"), [(0.05, False), (1.0, True)])
+def test_what_serves_without_a_report_is_replaced_only_by_whoever_says_so(margin: float, passed: bool):
+    figures = {"voice_twin": 0.0, "deployed_voice": None, "deployed_version": "m1"}
+    finding = not_worse_than_deployed(figures, Thresholds(deployed_margin=margin))
+    assert finding.passed is passed
+    assert passed or "--set deployed_margin=1" in finding.description
+
+
+def test_a_few_prompts_prove_nothing_however_many_are_won():
+    finding = twin_beats_base(make_ladder(base=0, twin=8, prompts=9).figures, USUAL)
+    assert not finding.passed
+    assert "Not enough evidence: 9 prompts, at least 10 are needed" in finding.description
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), float("inf"), "0.9"])
+@pytest.mark.parametrize("check", GATE)
+def test_what_is_no_number_passes_nothing(check, nothing):
+    names = ("voice_twin", "voice_gain_low", "verbatim_longest", "slop_twins", "content_twin_rag")
+    assert not check({**make_ladder(base=0, twin=8, prompts=12).figures, **dict.fromkeys(names, nothing)}, USUAL).passed
 
 
 @pytest.mark.parametrize("check", GATE)

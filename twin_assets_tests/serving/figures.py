@@ -17,4 +17,5 @@ GOOD: dict[str, Any] = {
     "content_twin_rag": 0.6,
     "content_base_few_shot_rag": 0.6,
     "deployed_voice": None,
+    "deployed_version": None,
 }

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from twin_assets.serving.gate import approve, held_back, refusals, reject, waiting, waits
+from twin_assets.serving.gate import AUTO, approve, held_back, refusals, reject, waiting, waits
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Deployment, Model, Registry
@@ -120,6 +121,24 @@ def test_a_model_that_was_replaced_waits_again_when_it_is_the_newest_again(regis
     assert [model.version for model, _ in waiting(registry)] == ["m1"]
     approve("jane", "jo", registry)
     assert _status(registry) == "accepted"
+
+
+def test_who_decides_on_what_has_changed_meanwhile_is_told(registry: Registry) -> None:
+    registry.decide("m1", "rejected", "jo", "Too stiff.")
+    with pytest.raises(TwinError, match="m1 became rejected meanwhile"):
+        registry.decide("m1", "accepted", AUTO, "", before="candidate")
+    with pytest.raises(TwinError, match="was rejected meanwhile, and does not serve"):
+        _serve(registry, "m1")
+    assert _status(registry) == "rejected"
+    assert registry.deployment("jane") is None
+
+
+def test_an_author_whose_thresholds_cannot_be_read_keeps_nobody_else_from_waiting(registry: Registry) -> None:
+    registry.add_author("ann")
+    with registry.database.begin() as connection:
+        connection.execute(text("update registry.authors set thresholds = '{\"no_such\": 1}' where name = 'ann'"))
+    assert [model.version for model, _ in waiting(registry)] == ["m1"]
+    assert "thresholds of ann cannot be read" in held_back("ann", registry)[0]
 
 
 def _serve(registry: Registry, version: str) -> None:

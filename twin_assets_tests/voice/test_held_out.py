@@ -1,5 +1,3 @@
-import pytest
-
 from twin_assets.voice.controls import stored_voices
 from twin_assets.voice.features import units
 from twin_assets.voice.held_out import HeldOut, known_share, measure_held_out
@@ -45,4 +43,12 @@ def test_a_text_is_prose_in_the_language_by_the_share_of_its_small_words() -> No
 def test_half_of_what_the_author_has_at_the_least_is_asked_of_a_text() -> None:
     own = voice("wry", texts("wry", 20, 1))
     found = _measured(texts("wry", 20, 1), voice("manual", texts("manual", 12, 1)))
-    assert found.known_share == pytest.approx(min(known_share([passage], FUNCTION_WORDS) for passage in own.passages) / 2, abs=1e-4)
+    least = min(known_share([passage], FUNCTION_WORDS) for passage in own.passages) / 2
+    assert least <= found.known_share < least + 0.05
+
+
+def test_a_list_of_names_among_the_authors_passages_lets_not_everything_pass() -> None:
+    manual = voice("manual", texts("manual", 12, 1))
+    found = _measured([*texts("wry", 40, 1), "Kettle Harbour Ledger Bicycle Compiler " * 30], manual)
+    assert found.known_share > 0.2
+    assert _measured(["Kettle Harbour Ledger Bicycle Compiler " * 30] * 8, manual).known_share == 0.15

@@ -97,6 +97,13 @@ def test_what_is_cited_is_left_out(text: str, left: str):
     assert outside_quotes(text) == left
 
 
+@pytest.mark.parametrize("cited", ['"{}"', "“{}”", "> {}", "> {} \n> and more"])
+def test_a_recited_passage_is_none_the_less_for_quotation_marks(cited: str):
+    passage = " ".join(f"word{number}" for number in range(25))
+    assert VerbatimIndex([passage]).longest(outside_quotes(cited.format(passage))).words == 25
+    assert VerbatimIndex([passage]).longest(outside_quotes(cited.format(" ".join(passage.split()[:20])))).words == 0
+
+
 @given(st.text())
 def test_any_text_has_an_outside(text: str):
     assert len(outside_quotes(text)) <= len(text) + 2 * text.count(">")

@@ -105,3 +105,8 @@ def test_habits_are_counted_per_1000_words() -> None:
 def test_any_text_has_habits(text: str) -> None:
     assert plain(text) == " ".join(plain(text).split())
     assert all(value >= 0 for value in habits(text).values())
+
+
+def test_a_run_of_marks_ends_one_sentence_and_costs_no_more_than_its_length() -> None:
+    assert sentences('He left!?..."  She stayed.') == ['He left!?..."', "She stayed."]
+    assert sentences("!" * 1_000_000) == ["!" * 1_000_000]
