@@ -22,6 +22,7 @@ _KEPT_PREFIXES = frozenset({"self", "well", "half", "ex", "non", "cross", "all"}
 _JOINED_SCRIPTS = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uff60]")
 _ENDS = (".", "!", "?", ":", "…", '"', "”", "»", ")", "’")
 _EDGE_LINES = 2
+_WIDEST = 200
 _HEADING = 1.12
 """How much larger than the running text a heading is at least."""
 
@@ -447,11 +448,16 @@ def _verbatim(part: Sequence[Line]) -> str:
     """Lines of code with their indents."""
     left = min(line.x0 for line in part)
     letter = median((word.x1 - word.x0) / max(len(word.text), 1) for line in part for word in line.words) or 1
-    return "\n".join(" " * max(0, round((line.x0 - left) / letter)) + _spaced(line, letter) for line in part)
+    return "\n".join(_blank(line.x0 - left, letter) + _spaced(line, letter) for line in part)
 
 
 def _spaced(line: Line, letter: float) -> str:
     text = line.words[0].text
     for before, word in pairwise(line.words):
-        text += " " * max(1, round((word.x0 - before.x1) / letter)) + word.text
+        text += (_blank(word.x0 - before.x1, letter) or " ") + word.text
     return text
+
+
+def _blank(width: float, letter: float) -> str:
+    """Spaces as wide; a file may say that letters have next to no width, and fill the memory with spaces."""
+    return " " * round(min(max(width, 0) / max(letter, 0.1), _WIDEST))

@@ -140,7 +140,9 @@ def test_ctrl_c_while_cleaning_leaves_no_database(
         raise AssertionError("the signal did not arrive")
 
     monkeypatch.setattr(scratch, "run_dbt", interrupted_dbt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in its background
     failed(twin("inspect", str(posts), "--clean"), "Stopped", code=130)
+    signal.signal(signal.SIGINT, before)
     with database.begin() as connection:
         assert connection.scalar(text("select count(*) from pg_database where datname like '%scratch%'")) == 0
 

@@ -384,7 +384,7 @@ words = st.builds(
     st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8),
     number,
     number,
-    st.floats(0, 100),
+    st.floats(0, 100) | st.just(1e-12),
     st.floats(0.1, 40),
     st.sampled_from(["Helvetica", "Courier", "Arial-BoldMT"]),
 )
