@@ -109,6 +109,10 @@ class Settings(BaseSettings):
     repetition_penalty: float = Field(1.08, ge=1, description="Penalty on tokens already written.")
 
     api_port: int = Field(8000, description="Port of the REST API; the next free one is taken when in use.")
+    api_hosts: str = Field(
+        "localhost,127.0.0.1",
+        description="Names under which the REST API may be called, with commas; a web page must not reach it under its own. *: any.",
+    )
     assistant_port: int = Field(8501, description="Port of the writing assistant; the next free one is taken when in use.")
     dagster_port: int = Field(3000, description="Port of the Dagster UI; the next free one is taken when in use.")
     model_port: int = Field(8081, description="First port tried for local model servers.")

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from app.api.schemas import Author, Decided, Decision, DraftBody, Endpoint, Health, Problem, VoiceBody, Waiting
 from app.api.services import Services
@@ -53,6 +54,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="LLM Twin", version="1", summary="Drafts in an author's own voice", description=DESCRIPTION, lifespan=lifespan)
     app.state.services = services
+    hosts = [name for part in services.settings.api_hosts.split(",") if (name := part.strip())]
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     app.add_exception_handler(TwinError, _on_twin_error)
     app.add_exception_handler(SQLAlchemyError, _on_database_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from twin_assets.writing.request import DraftRequest
+from twin_assets.writing.request import DraftRequest, Name
 
 
 class DraftBody(DraftRequest):
@@ -17,7 +17,7 @@ class DraftBody(DraftRequest):
 class VoiceBody(BaseModel):
     """A text whose voice is asked for."""
 
-    author: str = Field(max_length=63, description="Whose voice it is compared with.")
+    author: Name = Field(max_length=63, description="Whose voice it is compared with.")
     text: str = Field(max_length=100_000, description="The text; at least 50 words, of which the first 3,000 are looked at.")
 
 
@@ -42,11 +42,11 @@ class Waiting(BaseModel):
 class Decision(BaseModel):
     """What a person says about a model that waits."""
 
-    author: str = Field(max_length=63)
-    model_version: str = Field(description="The model that is meant: the newest one.")
+    author: Name = Field(max_length=63)
+    model_version: Name = Field(max_length=100, description="The model that is meant: the newest one.")
     approve: bool = Field(description="Whether it may serve.")
-    by: str = Field(min_length=1, max_length=100, pattern=r"\S", description="Who says so; it is noted.")
-    reason: str = Field(default="", max_length=1000, description="Why; it is noted.")
+    by: Name = Field(min_length=1, max_length=100, pattern=r"\S", description="Who says so; it is noted.")
+    reason: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$", description="Why; it is noted.")
 
 
 class Decided(BaseModel):

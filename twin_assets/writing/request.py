@@ -21,6 +21,15 @@ def _not_too_large(content: bytes) -> bytes:
     return content
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a name holds no control characters")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_printable)]
+
+
 class GivenFile(BaseModel):
     """A file whose content the draft may draw on."""
 
@@ -37,7 +46,7 @@ class DraftRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    author: str = Field(min_length=1, max_length=200, description="Whose voice to write in.", examples=["sample"])
+    author: Name = Field(min_length=1, max_length=200, description="Whose voice to write in.", examples=["sample"])
     prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)] = Field(
         description="What the text is about.", examples=["why I stopped estimating software projects"]
     )

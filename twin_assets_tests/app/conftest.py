@@ -17,7 +17,7 @@ from twin_assets_tests.writing.conftest import clean, gguf, minilm, model_server
 @pytest.fixture
 def api(twin: Writer, settings: Settings) -> Iterator[TestClient]:  # noqa: F811
     """A client of the API; ada is deployed, bob is not."""
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings), "http://localhost", raise_server_exceptions=False) as client:
         yield client
 
 

@@ -137,7 +137,7 @@ def test_health_names_every_endpoint(api: TestClient) -> None:
 
 def test_without_a_database_it_starts_and_says_so(settings: Settings) -> None:
     nowhere = settings.model_copy(update={"database_url": SecretStr("postgresql://nobody:secret@127.0.0.1:1/none")})
-    with TestClient(create_app(nowhere), raise_server_exceptions=False) as client:
+    with TestClient(create_app(nowhere), "http://localhost", raise_server_exceptions=False) as client:
         health = client.get("/health")
         assert health.status_code == 503
         assert health.json()["database"] != "ok"
@@ -224,7 +224,10 @@ def test_a_decision_that_cannot_be_is_a_conflict(api: TestClient, waiting: Regis
         ({"by": ""}, "by"),
         ({"by": " \t"}, "by"),
         ({"by": "x" * 101}, "by"),
+        ({"by": "jo\0"}, "by"),
+        ({"by": "jo\x1b[31m"}, "by"),
         ({"reason": "x" * 1001}, "reason"),
+        ({"reason": "so\0"}, "reason"),
         ({"approve": "perhaps"}, "approve"),
         ({"model_version": None}, "model_version"),
     ],
@@ -251,6 +254,13 @@ def test_requests_beyond_the_limits_name_the_field(api: TestClient, wrong: dict[
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_a_page_that_reaches_the_api_under_its_own_name_is_refused(api: TestClient, waiting: Registry) -> None:
+    for way in ({"headers": {"Host": "evil.example"}}, {"headers": {"Host": "evil.example:8000"}}):
+        assert api.post("/v1/approvals", json=DECISION, **way).status_code == 400
+    assert api.post("/v1/approvals", content=json.dumps(DECISION)).status_code == 422  # a page may send this without asking first
+    assert _status(waiting) == "candidate"
 
 
 def test_the_documentation_describes_every_operation(settings: Settings) -> None:
