@@ -1,7 +1,8 @@
 """Makes the control voices that come with the project: ``--authors DIR`` holds ``DIR/<writer>/*.md`` and ``*.txt``.
 
 Writes ``twin_assets/voice/control_voices.npz``: counts of n-grams of masked text for each writer, and for the base model, which is asked
-for 80 passages on everyday subjects without any example. docs/control_voices.md names the writers and where their texts come from.
+for 80 passages on everyday subjects without any example, at low and high temperatures in turn. docs/control_voices.md names the writers and
+where their texts come from.
 """
 
 import argparse
@@ -36,6 +37,8 @@ SUBJECTS = """
     fear of public speaking; refactoring a monolith; the weather
 """
 WORDS = 170
+TEMPERATURES = (0.5, 0.8, 1.0)
+"""A twin may be asked at any of them; at the lowest a model is most like itself."""
 
 
 def measure(arguments: argparse.Namespace) -> Result:
@@ -57,10 +60,10 @@ def _machine() -> list[str]:
     subjects = [" ".join(subject.split()) for subject in SUBJECTS.split(";")]
     say(f"the base model writes {len(subjects)} passages")
     try:
-        generator = Generator(server.url, settings, model="base")
+        generators = [Generator(server.url, settings.model_copy(update={"temperature": one}), model="base") for one in TEMPERATURES]
         with ThreadPoolExecutor(8) as pool:
             asked = [messages(Brief(subject, PLATFORMS[number % len(PLATFORMS)], WORDS)) for number, subject in enumerate(subjects)]
-            done = pool.map(lambda one: generator.complete(one[1], WORDS, seed=one[0]).text, enumerate(asked))
+            done = pool.map(lambda one: generators[one[0] % len(generators)].complete(one[1], WORDS, seed=one[0]).text, enumerate(asked))
             return list(done)
     finally:
         model_server.stop(server.pid)

@@ -98,6 +98,33 @@ def summarise(database: Database, author: str) -> Summary:
     return Summary(*rows[0])
 
 
+def same_text(database: Database, author: str) -> dict[str, float]:
+    """Other authors who have prose of this author word for word, with its share of the documents of whoever of the two has fewer.
+
+    Raises:
+        TwinError: When nothing was cleaned yet.
+    """
+    rows = _query(
+        database,
+        """
+        with prose as (select author, md5(text_for_voice) as prose from cleaning.cleaned_documents where voice_words >= :words)
+        select
+            theirs.author,
+            count(distinct theirs.prose)::float / least(
+                (select count(distinct prose) from prose where author = :author),
+                (select count(distinct prose) from prose where author = theirs.author)
+            )
+        from (select distinct prose from prose where author = :author) as own
+        inner join prose as theirs on own.prose = theirs.prose and theirs.author != :author
+        group by theirs.author
+        order by theirs.author
+        """,
+        author,
+        words=MIN_HELD_OUT_WORDS,
+    )
+    return {name: float(share) for name, share in rows}
+
+
 def split(documents: Sequence[Document], held_out_share: float) -> Split:
     """Splits by document and date: the newest share of those with own prose is held out, all others are trained on.
 
@@ -146,6 +173,6 @@ def corpus(database: Database, author: str) -> Iterator[Connection]:
         raise TwinError(f"Nothing has been cleaned yet. Run: twin run {author} --to cleaned_documents") from error
 
 
-def _query(database: Database, statement: str, author: str) -> Sequence[tuple]:
+def _query(database: Database, statement: str, author: str, **more: int) -> Sequence[tuple]:
     with corpus(database, author) as connection:
-        return [tuple(row) for row in connection.execute(text(statement), {"author": author})]
+        return [tuple(row) for row in connection.execute(text(statement), {"author": author, **more})]

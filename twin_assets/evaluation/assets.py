@@ -33,10 +33,12 @@ from twin_assets.training.gguf import base_gguf, merged_gguf
 from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import VoiceProfile, load_profile
+from twin_assets.voice.quality import instrument_knows_people_apart
+from twin_assets.voice.slop import terms
 
 TEXTS, REPORT = "eval_texts", "eval_report"
 WRITING = "1"  # goes up when texts are written in another way: old ones are written again
-MEASURES = "4"  # goes up when texts are measured in another way: old reports are made again
+MEASURES = "5"  # goes up when texts are measured in another way: old reports are made again
 RETRIEVAL = ("context_passages", "embedder", "reranker", "query_rules", "query_url", "query_model")
 SETTINGS = ("eval_prompts", "temperature", "top_p", "repetition_penalty", "copy_penalty", *RETRIEVAL)
 
@@ -118,6 +120,9 @@ def eval_report(context: dg.AssetExecutionContext, platform: PlatformResource) -
         if texts is None or texts.figures.get("model_version") != model.version:
             raise TwinError(f"Nothing was written by {author}'s newest model yet. Materialize evaluation/{TEXTS} first.")
         profile = load_profile(registry, platform.artifacts(), author)
+        trusted, why = instrument_knows_people_apart(author, profile.figures)
+        if not trusted:
+            raise TwinError(why)
         version = report_version(texts, profile, platform.settings())
         report = registry.artifact(author, REPORT, version)
         if report is None or not UPath(report.uri).exists():
@@ -147,7 +152,7 @@ def texts_version(model: Model, other: Model | None, settings: Settings) -> str:
 
 def report_version(texts: Artifact, profile: VoiceProfile, settings: Settings) -> str:
     """Hash of everything that a report depends on: the texts, the voice, the instruments."""
-    slop = settings.slop_terms.read_text("utf-8") if settings.slop_terms else ""
+    slop = "\n".join(terms(settings.slop_terms)) if settings.slop_terms else ""
     judge = [JUDGE, settings.judge_url, settings.judge_model] if settings.judge_url else []
     parts = [MEASURES, texts.version, profile.version, settings.embedder, settings.style_encoder, slop, *judge]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -4,8 +4,9 @@ import base64
 from collections.abc import Sequence
 
 import dagster as dg
+import structlog
 
-from twin_assets.cleaning.documents import Document, load_documents, split
+from twin_assets.cleaning.documents import Document, load_documents, same_text, split
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.sample import control_texts
@@ -14,9 +15,11 @@ from twin_assets.store.errors import TwinError
 from twin_assets.voice.controls import stored_voices
 from twin_assets.voice.drift import Period, draw_drift, drift
 from twin_assets.voice.plot import draw, habits_table, traits_table
-from twin_assets.voice.profile import KIND, VoiceProfile, build_profile
+from twin_assets.voice.profile import KIND, VoiceProfile, build_profile, refuse_the_same_text
 from twin_assets.voice.score import attribution_rate
 from twin_assets.voice.tokens import pieces
+
+log = structlog.get_logger(__name__)
 
 
 @dg.asset(
@@ -27,7 +30,7 @@ from twin_assets.voice.tokens import pieces
     kinds={"python", "numpy"},
     owners=["team:twin"],
     tags={"cost": "cpu"},
-    code_version="2",
+    code_version="3",
 )
 def voice_profile(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
     """What sounds like the author: function words, character n-grams and habits, told from control voices, with topics masked.
@@ -37,11 +40,13 @@ def voice_profile(context: dg.AssetExecutionContext, platform: PlatformResource)
     other authors registered here are none, unless TWIN_CONTROL_AUTHORS names them.
     """
     author, settings, database, registry = context.partition_key, platform.settings(), platform.database(), platform.registry()
-    documents = load_documents(database, author)
-    parts = split(documents, settings.held_out_share)
-    controls = control_texts() | _registered(database, [name for name in settings.controls if name != author])
-    held_out = pieces([document.text_for_voice for document in parts.held_out])
     try:
+        documents = load_documents(database, author)
+        parts = split(documents, settings.held_out_share)
+        controls = control_texts() | _registered(database, [name for name in settings.controls if name != author])
+        held_out = pieces([document.text_for_voice for document in parts.held_out])
+        for other, share in same_text(database, author).items():
+            refuse_the_same_text(author, other, share, "documents")
         profile = build_profile(author, [document.text_for_voice for document in parts.train], controls, stored_voices())
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
@@ -71,7 +76,10 @@ def voice_profile(context: dg.AssetExecutionContext, platform: PlatformResource)
 
 
 def _registered(database: Database, names: Sequence[str]) -> dict[str, list[str]]:
-    return {name: [document.text_for_voice for document in load_documents(database, name)] for name in names}
+    found = {name: [document.text_for_voice for document in load_documents(database, name)] for name in names}
+    if empty := [name for name, texts in found.items() if not texts]:
+        log.warning("control authors have no cleaned documents and are left out", names=empty, setting="TWIN_CONTROL_AUTHORS")
+    return found
 
 
 def _drift(documents: Sequence[Document], profile: VoiceProfile, controls: dict[str, list[str]]) -> dict[str, dg.MetadataValue]:

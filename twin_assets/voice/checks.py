@@ -24,6 +24,7 @@ def instrument_knows_people_apart(context: dg.AssetCheckExecutionContext, platfo
     """The instrument's own gate: on human text it tells the author from strangers; else nothing it says of a twin counts."""
     author = context.partition_key
     figures = latest(platform.registry(), author).figures
-    passed, description = quality.instrument_knows_people_apart(author, figures.get("auc"), figures.get("mistaken", 1.0))
-    metadata = {name: figures[name] for name in ("auc", "auc_300", "mistaken", "recognised") if name in figures}
+    passed, description = quality.instrument_knows_people_apart(author, figures)
+    shown = ("auc", "auc_low", "auc_300", "mistaken", "recognised", "judged")
+    metadata = {name: figures[name] for name in shown if name in figures}
     return dg.AssetCheckResult(passed=passed, description=description, metadata=metadata)

@@ -24,7 +24,7 @@ from twin_assets.voice.tokens import FUNCTION_WORDS, common_words, english
 from twin_assets.voice.voices import PASSAGE_WORDS, Voice, author_voices, shared, voice
 
 KIND = "voice_profile"
-FORMAT = 2
+FORMAT = 3
 MIN_AUTHOR_PASSAGES = 4
 MIN_CONTROL_PASSAGES = 2
 _SAME_TEXT = 0.3
@@ -212,11 +212,20 @@ def _own(author: str, texts: Sequence[str], kept: frozenset[str]) -> list[Voice]
 
 def _refuse_the_same_text(author: str, own: Sequence[Voice], others: Sequence[Voice]) -> None:
     for other in others:
-        if (share := max(shared(one, other) for one in own)) >= _SAME_TEXT:
-            raise VoiceError(
-                f"Not enough evidence: {author} and {other.name} have the same text ({share:.0%} of the sentences of one stand in the other), "
-                "so nothing can tell them apart. Remove one of them, or the source that holds the other's writing."
-            )
+        refuse_the_same_text(author, other.name, max(shared(one, other) for one in own), "sentences")
+
+
+def refuse_the_same_text(author: str, other: str, share: float, what: str) -> None:
+    """Two authors with a third of their text in common are one person to any instrument.
+
+    Raises:
+        VoiceError: When so much of the shorter one's text, sentences or documents, stands in the other's.
+    """
+    if share >= _SAME_TEXT:
+        raise VoiceError(
+            f"Not enough evidence: {author} and {other} have the same text ({share:.0%} of the {what} of one stand in the other), "
+            "so nothing can tell them apart. Remove one of them, or the source that holds the other's writing."
+        )
 
 
 def _profile(author: str, classes: Sequence[Voice], found: HeldOut, kept: frozenset[str]) -> VoiceProfile:

@@ -1,7 +1,14 @@
 """What must hold for a voice profile, as plain functions: the asset checks are shells around them."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from twin_assets.voice.voices import PASSAGE_WORDS
+
 MIN_RECOGNISED = 0.6
-MIN_AUC = 0.85
+MIN_AUC, MIN_AUC_LOW = 0.85, 0.75
+MIN_JUDGED = 12
+"""Unseen passages of the author's: with fewer, an instrument that guesses would look good too often."""
 
 
 def author_is_recognised(author: str, rate: float, passages: int) -> tuple[bool, str]:
@@ -24,26 +31,31 @@ def author_is_recognised(author: str, rate: float, passages: int) -> tuple[bool,
     )
 
 
-def instrument_knows_people_apart(author: str, auc: float | None, mistaken: float) -> tuple[bool, str]:
+def instrument_knows_people_apart(author: str, figures: Mapping[str, Any]) -> tuple[bool, str]:
     """The instrument tells the author from people whom it has never met, on human text; only then may it judge a machine.
 
     Args:
         author: Whose voice it is.
-        auc: How often an unseen passage of the author's is put before a stranger's; None where it was not measured.
-        mistaken: Share of strangers' passages that were taken for the author's.
+        figures: Of the profile; see ``HeldOut``.
 
     Returns:
         Whether it holds, and a description for a person.
     """
-    if auc is None:
+    if any(figures.get(name) is None for name in ("auc", "auc_low", "mistaken", "judged")):
         return False, f"How well {author} is told from strangers was not measured. Materialize voice/voice_profile again."
+    auc, low, mistaken, judged = (figures[name] for name in ("auc", "auc_low", "mistaken", "judged"))
+    if judged < MIN_JUDGED:
+        return False, (
+            f"Not enough evidence: {judged} unseen passages by {author}, at least {MIN_JUDGED} ({MIN_JUDGED * PASSAGE_WORDS:,} words of own "
+            "prose) are needed before the instrument may judge a twin. Add a source with more writing."
+        )
     found = (
-        f"An unseen passage by {author} was put before a stranger's in {auc:.0%} of the cases; "
-        f"{mistaken:.0%} of strangers' passages were taken for {author}'s"
+        f"One of {judged} unseen passages by {author} was put before a stranger's in {auc:.0%} of the cases (at least {low:.0%}, with 97.5 % "
+        f"confidence); {mistaken:.0%} of strangers' passages were taken for {author}'s"
     )
-    if auc >= MIN_AUC:
+    if auc >= MIN_AUC and low >= MIN_AUC_LOW:
         return True, f"{found}."
     return False, (
-        f"{found}; {MIN_AUC:.0%} are needed before the instrument may judge a twin. Add more of {author}'s own writing, or see whether "
-        "other people's text is among it (twin inspect)."
+        f"{found}; {MIN_AUC:.0%} (at least {MIN_AUC_LOW:.0%}) are needed before the instrument may judge a twin. Add more of {author}'s own "
+        "writing, or see whether other people's text is among it (twin inspect)."
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from twin_assets.store.errors import TwinError
 from twin_assets.voice.words import words
 
 TERMS = Path(__file__).with_name("slop_words.txt")
@@ -43,8 +44,16 @@ def pooled_slop_rate(texts: Iterable[str], more: Path | None = None) -> SlopRate
 
 
 def terms(path: Path = TERMS) -> list[str]:
-    """A list of terms: one a line, ``#`` starts a comment, a trailing ``*`` stands for any ending of the word."""
-    lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+    """A list of terms: one a line, ``#`` starts a comment, a trailing ``*`` stands for any ending of the word.
+
+    Raises:
+        TwinError: When the file cannot be read.
+    """
+    try:
+        written = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TwinError(f"The list of terms {path} cannot be read ({error}). Mend TWIN_SLOP_TERMS, or leave it out.") from error
+    lines = (line.partition("#")[0].strip() for line in written.splitlines())
     return [line for line in lines if line]
 
 

@@ -35,6 +35,7 @@ _ENGLISH_SHARE = 0.2
 
 _TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "–": "—", "…": "...", "*": " ", "#": " ", "_": " "})
 _UNNAMED = re.compile(r"https?://\S+|www\.\S+|(?<!\S)[^\s@]{1,64}@[^\s@]{1,255}|`[^`]*`")  # bounded: long runs cost linear time
+_MARKER = re.compile(r"^(?:[ \t>]+|(?:[-+•◦▪‣·—]|\(?\d{1,3}[.)])(?:[ \t]+|$))*+", re.MULTILINE)  # how a list, a quote begins its lines
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _CLITIC = re.compile(r"(.+?)(n't|'(?:s|m|d|re|ve|ll))", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
@@ -44,12 +45,13 @@ _ENDINGS = ("tion", "ment", "ness", "able", "ing", "est", "ful", "ous", "ity", "
 
 
 def plain(text: str) -> str:
-    """The text on one line, without markup, links or inline code, and with plain quotation marks.
+    """The text on one line, without markup, list markers, links or inline code, and with plain quotation marks.
 
-    Curly quotes and line breaks say more about the platform than about the author. An en dash counts as an em dash.
+    Curly quotes and line breaks say more about the platform than about the author, and anybody's text can be made a list. An en dash
+    counts as an em dash.
     """
     text = _UNNAMED.sub("x", unicodedata.normalize("NFKC", text)).translate(_TYPOGRAPHY)
-    return " ".join(text.split())
+    return " ".join(_MARKER.sub("", text).split())
 
 
 def pieces(texts: Sequence[str], words: int = 150) -> list[str]:

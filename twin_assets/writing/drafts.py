@@ -16,6 +16,7 @@ from twin_assets.store.registry import Deployment, Registry
 from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.profile import KIND as VOICE_PROFILE
 from twin_assets.voice.profile import VoiceProfile
+from twin_assets.voice.quality import instrument_knows_people_apart
 from twin_assets.writing.generate import Completion, Generator
 from twin_assets.writing.prompts import Brief, excerpt, messages
 from twin_assets.writing.request import Citation, Draft, DraftRequest, Voice
@@ -153,6 +154,9 @@ class Writer:
             return str(error)
         if profile is None:
             return f"{author} has no voice profile yet. Run: twin run {author} --to voice_profile"
+        trusted, why = instrument_knows_people_apart(author, profile.figures)
+        if not trusted:
+            return why
         judged = judge(profile, text)
         return judged.reason if isinstance(judged, NotEnough) else judged
 

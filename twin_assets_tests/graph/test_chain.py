@@ -6,6 +6,7 @@ Two steps teach no voice, so that the gate must hold; the deployment is then tri
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -24,6 +25,7 @@ from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
 from twin_assets.training.trainer import make_plan
+from twin_assets.voice.profile import KIND, VoiceProfile, latest
 from twin_assets.writing import model_server
 from twin_assets.writing.drafts import Writer
 from twin_assets.writing.request import DraftRequest
@@ -152,6 +154,19 @@ def test_running_again_trains_embeds_and_writes_nothing(
     assert again.metadata["features/embeddings"]["embedded"] == 0
     assert (_vectors(session_database), len(registry.models(SAMPLE_AUTHOR))) == (vectors, models)
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
+
+
+def test_an_instrument_that_failed_its_own_gate_judges_no_twin(first_run: RunReport, small: Settings, registry: Registry) -> None:
+    known, artifacts = latest(registry, SAMPLE_AUTHOR), ArtifactStore(small.artifacts_url)
+    guessing = VoiceProfile.from_bytes(artifacts.read_bytes(known.uri))
+    guessing = replace(guessing, figures=guessing.figures | {"auc": 0.6})
+    uri = artifacts.put_bytes(SAMPLE_AUTHOR, KIND, "guessing.npz", guessing.to_bytes())
+    registry.record_artifact(SAMPLE_AUTHOR, KIND, guessing.version, uri, guessing.figures)
+    refused = _run(small, "eval_report", alone=True)
+    assert not refused.success
+    assert "in 60% of the cases" in refused.error and "before the instrument may judge a twin" in refused.error
+    registry.record_artifact(SAMPLE_AUTHOR, KIND, known.version, known.uri, known.figures)
+    assert _run(small, "eval_report", alone=True).errors == {}
 
 
 def test_a_proven_model_waits_for_a_person_where_the_policy_is_manual(first_run: RunReport, small: Settings, registry: Registry) -> None:

@@ -37,6 +37,7 @@ insert into cleaning.cleaned_documents
 values (:id, :author, 'blog', 'post', :date, :text, :text, 90, 90, :id, 0)
 """
 AUTHOR, OTHER = "wry", "manual"
+WORDS = 140
 
 
 STORED = (*stored_voices()[:3], stored_voices()[-1])
@@ -51,7 +52,7 @@ def warehouse(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[D
         connection.execute(text(_CLEANED))
     for author in (AUTHOR, OTHER):
         Registry(database).add_author(author)
-        _write(database, author, texts(author, 20, 1))
+        _write(database, author, texts(author, 20, 1, WORDS))
     yield database
     with database.begin() as connection:
         connection.execute(text("drop table cleaning.cleaned_documents" if not existed else "delete from cleaning.cleaned_documents"))
@@ -127,7 +128,7 @@ def test_the_profile_is_stored_and_registered(warehouse: Database, settings: Set
     assert "| `this )` |" in str(event.metadata["traits"].value)  # wry writes asides, no control does
     assert _check(result, "author_is_recognised").passed
     recorded = _recorded(warehouse, profile)
-    assert {"auc", "auc_300", "mistaken", "recognised", "ceiling", "ceiling_pieces", "passages"} == set(recorded)
+    assert {"auc", "auc_low", "auc_300", "mistaken", "recognised", "judged", "ceiling", "ceiling_pieces", "passages"} == set(recorded)
     assert recorded["auc"] == event.metadata["verification_auc"].value == profile.figures["auc"]
 
 
@@ -181,17 +182,15 @@ def test_an_author_who_is_a_mixture_of_strangers_does_not_pass_the_instruments_g
 ) -> None:
     names = ("manual", "coach", "wry")
     _these_strangers(tuple(voice(f"{name} too", texts(name, 12, 2)) for name in names), monkeypatch)
-    _rewrite(warehouse, [text for name in names for text in renamed(texts(name, 10, 3))])
+    _rewrite(warehouse, [text for name in names for text in renamed(texts(name, 10, 3, WORDS))])
     result = _materialize(unless_it_fails=True)
     check = _check(result, "instrument_knows_people_apart")
     assert not check.passed
-    assert "85% are needed" in (check.description or "")
+    assert "85% (at least 75%) are needed" in (check.description or "")
     assert not result.success  # the check blocks what comes after
 
 
-@pytest.mark.parametrize(
-    ("figures", "said"), [({"auc": None}, "not measured"), ({"auc": 0.6, "mistaken": 0.5}, "in 60% of the cases; 50% of")]
-)
+@pytest.mark.parametrize(("figures", "said"), [({"auc": None}, "not measured"), ({"auc": 0.6, "mistaken": 0.5}, "in 60% of the cases (")])
 def test_figures_that_are_missing_or_too_low_do_not_pass(
     warehouse: Database, monkeypatch: pytest.MonkeyPatch, figures: dict[str, float | None], said: str
 ) -> None:
@@ -208,8 +207,16 @@ def test_figures_that_are_missing_or_too_low_do_not_pass(
 
 
 def test_a_control_with_the_authors_own_text_fails_and_is_named(warehouse: Database, named_control: None) -> None:
-    _write(warehouse, OTHER, texts(AUTHOR, 20, 1), after=20)
+    _write(warehouse, OTHER, texts(AUTHOR, 20, 1, WORDS), after=20)
     with pytest.raises(dg.Failure, match="wry and manual have the same text"):
+        _materialize()
+
+
+def test_another_author_with_the_same_documents_is_found_though_nobody_named_them(warehouse: Database) -> None:
+    _write(warehouse, OTHER, texts(AUTHOR, 20, 1, WORDS)[:5], after=20)
+    assert _check(_materialize(), "author_is_recognised").passed  # a few that both have do not make them one person
+    _write(warehouse, OTHER, texts(AUTHOR, 20, 1, WORDS)[5:], after=25)
+    with pytest.raises(dg.Failure, match=r"wry and manual have the same text \(100% of the documents"):
         _materialize()
 
 

@@ -21,7 +21,7 @@ def test_texts_of_four_lengths_are_judged_and_of_a_short_author_only_the_shorter
 
 def test_with_a_single_control_the_stretches_of_both_are_left_out() -> None:
     found = _measured(texts("wry", 20, 1), voice("manual", texts("manual", 12, 1)))
-    assert found.figures == {"recognised": 1, "mistaken": 0, "auc": 1, "auc_300": 1}
+    assert found.figures == {"recognised": 1, "mistaken": 0, "auc": 1, "auc_low": 1, "auc_300": 1, "judged": 12}
 
 
 def test_people_whom_the_instrument_has_not_met_are_told_from_the_author_unless_they_write_like_the_author() -> None:
@@ -52,3 +52,10 @@ def test_a_list_of_names_among_the_authors_passages_lets_not_everything_pass() -
     found = _measured([*texts("wry", 40, 1), "Kettle Harbour Ledger Bicycle Compiler " * 30], manual)
     assert found.known_share > 0.2
     assert _measured(["Kettle Harbour Ledger Bicycle Compiler " * 30] * 8, manual).known_share == 0.15
+
+
+def test_fewer_passages_make_the_figure_less_sure() -> None:
+    others = [voice(name, renamed(texts("wry", 12, seed))) for seed, name in enumerate("abcd", 2)]
+    many, few = (_measured(texts("wry", number, 1), *others).figures for number in (40, 10))
+    assert many["judged"] > 3 * few["judged"]
+    assert many["auc"] - many["auc_low"] < few["auc"] - few["auc_low"]

@@ -12,7 +12,7 @@ from twin_assets.store.database import Database
 from twin_assets.store.registry import Registry
 from twin_assets.voice.controls import stored_voices
 from twin_assets.voice.plot import draw, habits_table, traits, traits_table
-from twin_assets.voice.profile import VoiceError, VoiceProfile, build_profile, load_profile
+from twin_assets.voice.profile import FORMAT, VoiceError, VoiceProfile, build_profile, load_profile
 from twin_assets.voice.score import VoiceScore, score
 from twin_assets.voice.tokens import FUNCTION_WORDS, pieces
 from twin_assets.voice.voices import author_voices, shared, voice
@@ -57,7 +57,7 @@ def _broken(profile: VoiceProfile) -> list[bytes]:
     spoilt[100:140] = b"\xff" * 40
     return [
         *(b"", b"[]", b'{"format": 1, "views": {}}', b"null", b"PK\x03\x04", whole[:-30], whole[:200], bytes(spoilt), npy.getvalue()),
-        *(_npz(counts=np.arange(3)), _npz(about=_about("{")), _npz(about=_about("null")), _npz(about=_about('{"format": 2}'))),
+        *(_npz(counts=np.arange(3)), _npz(about=_about("{")), _npz(about=_about("null")), _npz(about=_about(f'{{"format": {FORMAT}}}'))),
         _npz(about=np.array([255, 254], dtype=np.uint8)),
     ]
 
@@ -72,7 +72,7 @@ def test_another_format_is_named(profile: VoiceProfile) -> None:
     with np.load(io.BytesIO(profile.to_bytes())) as stored:
         arrays = {name: stored[name] for name in stored.files}
     about = json.loads(arrays.pop("about").tobytes()) | {"format": 99}
-    with pytest.raises(VoiceError, match=r"has format 99, this version reads 2\. Materialize"):
+    with pytest.raises(VoiceError, match=rf"has format 99, this version reads {FORMAT}\. Materialize"):
         VoiceProfile.from_bytes(_npz(about=_about(json.dumps(about)), **arrays))
 
 
@@ -115,7 +115,7 @@ def test_two_authors_with_the_same_text_are_refused() -> None:
 
 def test_a_clear_voice_is_recognised_while_held_out(profile: VoiceProfile) -> None:
     assert profile.recognised == 1
-    assert profile.figures == {"recognised": 1, "mistaken": 0, "auc": 1, "auc_300": 1}
+    assert profile.figures == {"recognised": 1, "mistaken": 0, "auc": 1, "auc_low": 1, "auc_300": 1, "judged": 12}
 
 
 def test_a_difference_that_is_not_there_is_not_found() -> None:

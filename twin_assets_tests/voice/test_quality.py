@@ -16,17 +16,30 @@ def test_an_author_who_is_not_recognised_fails_and_is_told_what_to_do(rate: floa
     assert "Add more" in description
 
 
-@pytest.mark.parametrize("auc", [0.85, 1.0])
-def test_an_instrument_that_knows_people_apart_passes(auc: float) -> None:
-    passed, description = instrument_knows_people_apart("ada", auc, 0.04)
+FIGURES = {"auc": 0.9, "auc_low": 0.8, "mistaken": 0.04, "judged": 40}
+
+
+@pytest.mark.parametrize("change", [{}, {"auc": 0.85, "auc_low": 0.75}, {"auc": 1.0, "auc_low": 1.0, "judged": 12}])
+def test_an_instrument_that_knows_people_apart_passes(change: dict[str, float]) -> None:
+    figures = FIGURES | change
+    passed, description = instrument_knows_people_apart("ada", figures)
     assert passed
-    assert f"in {auc:.0%} of the cases; 4% of strangers' passages" in description
+    assert f"One of {figures['judged']} unseen passages by ada was put before a stranger's in {figures['auc']:.0%} of the" in description
+    assert "4% of strangers' passages" in description
 
 
-def test_an_instrument_that_does_not_fails_and_says_what_to_do() -> None:
-    passed, description = instrument_knows_people_apart("ada", 0.84, 0.3)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"auc": 0.84}, "84% of the cases"),
+        ({"auc_low": 0.74}, "at least 74%, with"),
+        ({"judged": 11, "auc": 1.0, "auc_low": 1.0}, "at least 12 (1,800 words of own prose)"),
+        ({"auc": None}, "not measured"),
+        ({"auc_low": None}, "not measured"),
+    ],
+)
+def test_an_instrument_that_does_not_fails_and_says_what_to_do(change: dict[str, float | None], said: str) -> None:
+    passed, description = instrument_knows_people_apart("ada", FIGURES | change)
     assert not passed
-    assert "85% are needed" in description and "Add more" in description
-    passed, description = instrument_knows_people_apart("ada", None, 1.0)
-    assert not passed
-    assert "not measured" in description and "Materialize voice/voice_profile" in description
+    assert said in description
+    assert "Add " in description or "Materialize voice/voice_profile again" in description

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twin_assets.store.errors import TwinError
 from twin_assets.voice.slop import pooled_slop_rate, slop_rate, terms
 
 _PLAIN = st.lists(st.sampled_from(["bread", "rises", "I", "don't", "know,", "why.", "Tuesday"]), min_size=1, max_size=80).map(" ".join)
@@ -46,6 +48,14 @@ def test_a_list_of_ones_own_is_used_beside_the_projects(slop_terms: Path):
     assert pooled_slop_rate([text, text], slop_terms).per_1000 == slop_rate(text, slop_terms).per_1000
     assert terms(slop_terms) == ["stroopwafel*", "as the oven foretold"]
     assert slop_rate(text).hits == {"rich tapestry": 1}
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_a_list_that_cannot_be_read_is_named_with_its_setting(tmp_path: Path, content: bytes | None) -> None:
+    if content:
+        (tmp_path / "terms.txt").write_bytes(content)
+    with pytest.raises(TwinError, match=r"terms\.txt cannot be read .*Mend TWIN_SLOP_TERMS"):
+        slop_rate("bread", tmp_path / "terms.txt")
 
 
 @given(_PLAIN, st.integers(0, 5))

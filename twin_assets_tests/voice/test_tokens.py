@@ -43,10 +43,22 @@ def test_contractions_and_marks_are_words_of_their_own(text: str, expected: list
         ("run x now", "run `rm -rf /` now"),
         ("mail x now", "mail jo@example.com now"),
         ("bold", "**𝗯𝗼𝗹𝗱**"),
+        ("First: one two and three", "## First:\n- one\n  * two\n\n3. and\n > - three"),
+        ("in 1984. - So - 3. Yes", "in\n1984. - So - 3. Yes"),
     ],
 )
 def test_what_a_platform_does_to_a_text_does_not_count(typed: str, typeset: str) -> None:
     assert plain(typeset) == typed
+
+
+@given(_PROSE.map(lambda text: text.replace(" ", "\n")) | st.text(alphabet="ab.> \n-1)", max_size=40))
+def test_a_plain_text_is_plain_already(text: str) -> None:
+    assert plain(plain(text)) == plain(text)
+
+
+@given(st.lists(_PROSE, max_size=5), st.sampled_from(("- ", "* ", "12. ", "> ", "• ")))
+def test_a_text_made_a_list_is_the_same_text(lines: list[str], marker: str) -> None:
+    assert plain("\n".join(marker + line for line in lines)) == plain("\n".join(lines))
 
 
 def test_the_lists_of_words_are_of_use() -> None:

@@ -75,4 +75,4 @@ def spoken(phrase: str, number: int = 12) -> str:
 
 def texts_of(phrase: str) -> list[str]:
     """Texts of an author who writes in the manner of a phrase, enough to learn the voice from."""
-    return [" ".join(f"{phrase} number {n * 20 + i}." for i in range(20)) for n in range(8)]
+    return [" ".join(f"{phrase} number {n * 20 + i}." for i in range(20)) for n in range(12)]

@@ -1,6 +1,7 @@
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from twin_assets.features.external import ExternalError
 from twin_assets.store.registry import Registry
-from twin_assets.voice.profile import KIND
+from twin_assets.voice.profile import KIND, load_profile
 from twin_assets.writing import drafts
 from twin_assets.writing.drafts import NothingDeployedError, NotMeasurableError, UnknownAuthorError, Writer
 from twin_assets.writing.generate import EndpointDownError
@@ -82,6 +83,14 @@ def test_a_draft_of_an_author_without_a_readable_profile_is_whole_and_says_why_i
     assert twin.write(REQUEST.model_copy(update={"words": 30})).voice_missing == (
         "ada has no voice profile yet. Run: twin run ada --to voice_profile"
     )
+
+
+def test_an_instrument_that_does_not_know_the_author_from_others_says_nothing_of_a_text(twin: Writer, registry: Registry) -> None:
+    profile = load_profile(registry, twin.artifacts, "ada")
+    guessing = replace(profile, figures=profile.figures | {"auc": 0.6})
+    registry.record_artifact("ada", KIND, guessing.version, twin.artifacts.put_bytes("ada", KIND, "guessing.npz", guessing.to_bytes()))
+    with pytest.raises(NotMeasurableError, match=r"in 60% of the cases.*before the instrument may judge"):
+        twin.voice("ada", spoken(ADA))
 
 
 def test_the_voice_of_any_text_can_be_asked_for(twin: Writer) -> None:
