@@ -24,7 +24,7 @@ from twin_assets.voice.profile import build_profile
 from twin_assets.voice.score import VoiceScore, score
 from twin_assets.voice.separability import Separability, separability
 from twin_assets.voice.slop import pooled_slop_rate
-from twin_assets.voice.tokens import pieces
+from twin_assets.voice.tokens import pieces, plain
 from twin_assets.writing import model_server
 from twin_assets.writing.generate import Generator
 
@@ -43,7 +43,7 @@ def measure(arguments: argparse.Namespace) -> Result:
     passages = pieces(documents[held:], WORDS)
     passages = [passages[place * len(passages) // arguments.answers] for place in range(min(arguments.answers, len(passages)))]
     answers = _answers(passages)
-    index = VerbatimIndex(documents)
+    index = VerbatimIndex([plain(document) for document in documents])
     rows = ["| | the author's own passages | answers by a model |", "|---|---|---|"]
     figures: dict[str, float | int | None] = {"passages": len(passages)}
     sides = {"own": passages, "answers": answers}
