@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 from upath import UPath
 
+from twin_assets.cleaning.documents import load_documents
 from twin_assets.evaluation.judge import JUDGE, Judgement, endpoint_of, judge_by_model
 from twin_assets.evaluation.judge_content import ask_for_content
 from twin_assets.evaluation.ladder import Written, contestants, judge_texts, make_tasks, write_texts
@@ -220,7 +221,7 @@ def _judge(
         "instruments_version": MEASURES,
     }
     ladder = replace(judge_texts(written, yardsticks), versions=versions)
-    judgement = judge_by_model(written.tasks, written.texts, endpoint_of(settings), control_texts(), ask_for_content)
+    judgement = judge_by_model(written.tasks, written.texts, endpoint_of(settings), _others(model.author, platform), ask_for_content)
     if judgement.status == "down":
         version = hashlib.sha256(f"{version}\n{judgement.reason}".encode()).hexdigest()[:16]
     with _written(ladder, judgement) as folder:
@@ -228,6 +229,13 @@ def _judge(
     figures = json.loads(artifacts.read_bytes(f"{uri}/figures.json"))
     track(model.author, version, figures, artifacts.read_bytes(f"{uri}/report.html").decode(), settings)
     return uri, figures, version
+
+
+def _others(author: str, platform: PlatformResource) -> dict[str, list[str]]:
+    """Who a judge must tell the author from: the real people that TWIN_CONTROL_AUTHORS names, or else the invented voices."""
+    database, names = platform.database(), [name for name in platform.settings().controls if name != author]
+    real = {name: [document.text_for_voice for document in load_documents(database, name)] for name in names}
+    return {name: texts for name, texts in real.items() if texts} or control_texts()
 
 
 @contextmanager

@@ -174,6 +174,7 @@ def make_tasks(retriever: Retriever, dataset: Dataset, settings: Settings) -> li
             passages=tuple(passage.text for passage in found),
             examples=few_shot(dataset.train, example.platform, seed),
             facts=brief.phrases,
+            document=str(example.document_id),
         )
         tasks.append((task, brief))
     return tasks

@@ -37,6 +37,7 @@ class Task:
         passages: Retrieved from the author's writing, held-out documents excluded.
         examples: Few-shot texts from the training split.
         facts: The key points of the brief.
+        document: Where it is from; two prompts may be from one.
     """
 
     id: UUID
@@ -47,6 +48,7 @@ class Task:
     passages: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
+    document: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +193,16 @@ class Ladder:
         """
         rungs = self.by_name
         twin, prompted, human, informed = (rungs[name] for name in ("twin", PROMPTED, "human", "twin_rag"))
+        sources = [task.document or str(task.id) for task in self.tasks]
         found = {
-            "voice": paired(twin.attributed, prompted.attributed),
-            "ceiling": paired(twin.attributed, human.attributed),
-            "content": paired(informed.content.each, prompted.content.each),
+            "voice": paired(twin.attributed, prompted.attributed, sources),
+            "ceiling": paired(twin.attributed, human.attributed, sources),
+            "content": paired(informed.content.each, prompted.content.each, sources),
         }
         if informed.facts and prompted.facts:
-            found["facts"] = paired(informed.facts, prompted.facts)
+            found["facts"] = paired(informed.facts, prompted.facts, [task.document or str(task.id) for task in self.tasks if task.facts])
         if other := rungs.get("other_twin"):
-            found["other"] = paired(twin.scores, other.scores)
+            found["other"] = paired(twin.scores, other.scores, sources)
         return found
 
     @cached_property

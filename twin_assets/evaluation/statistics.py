@@ -1,6 +1,6 @@
 """Shares and differences with their uncertainty."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -18,18 +18,23 @@ class Difference:
     high: float
 
 
-def paired(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """How much more the first has than the second, prompt by prompt: the paired bootstrap, with prompts drawn anew.
+def paired(first: Sequence[float], second: Sequence[float], sources: Sequence[Hashable] = ()) -> Difference:
+    """How much more the first has than the second, prompt by prompt: the paired bootstrap, with documents drawn anew.
+
+    Two prompts from one document are less than two pieces of evidence: they are drawn together (Davison and Hinkley 1997, 3.8).
 
     Args:
         first: One value per prompt.
         second: One value per prompt, in the same order.
+        sources: The document of each prompt; each has its own when left out.
     """
     each = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if not len(each):
         return Difference(0.0, -1.0, 1.0)
-    drawn = np.random.default_rng(0).integers(0, len(each), size=(RESAMPLES, len(each)))
-    low, high = np.quantile(each[drawn].mean(axis=1), (0.025, 0.975))
+    _, source = np.unique([str(one) for one in sources] or np.arange(len(each)), return_inverse=True)
+    sums, sizes = np.bincount(source, each), np.bincount(source)
+    drawn = np.random.default_rng(0).integers(0, len(sums), size=(RESAMPLES, len(sums)))
+    low, high = np.quantile(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), (0.025, 0.975))
     return Difference(float(each.mean()), float(low), float(high))
 
 

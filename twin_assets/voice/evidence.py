@@ -8,6 +8,8 @@ from twin_assets.voice.held_out import known_share
 from twin_assets.voice.profile import VoiceProfile
 
 MIN_WORDS = 50
+MAX_WORD_LETTERS = 12
+"""On average; longer ones are no words with spaces between them."""
 MIN_DIFFERENT = 12
 """Of fifty words of prose three quarters differ; what has fewer than these is one phrase over and over."""
 
@@ -38,7 +40,10 @@ def lacking(profile: VoiceProfile, sentences: Sequence[str], passages: Sequence[
     written = [word for sentence in sentences for word in sentence.lower().split()]
     words, different = len(written), len(set(written))
     if words < MIN_WORDS:
-        return NotEnough(f"Not enough evidence: {words} words, at least {MIN_WORDS} are needed to hear a voice.", words, MIN_WORDS)
+        found = f"Not enough evidence: {words} words, at least {MIN_WORDS} are needed to hear a voice."
+        if sum(map(len, written)) > MIN_WORDS * MAX_WORD_LETTERS:
+            found += " The text is long, but has no spaces between its words, which the instruments count."
+        return NotEnough(found, words, MIN_WORDS)
     share = known_share(passages, profile.kept)
     if share < profile.known_share:
         return NotEnough(

@@ -35,6 +35,7 @@ _ENGLISH_SHARE = 0.2
 
 _TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "“": '"', "”": '"', "–": "—", "…": "...", "*": " ", "#": " ", "_": " "})
 _UNNAMED = re.compile(r"https?://\S+|www\.\S+|(?<!\S)[^\s@]{1,64}@[^\s@]{1,255}|`[^`]*`")  # bounded: long runs cost linear time
+_FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})(.*)")
 _MARKER = re.compile(r"^(?:[ \t>]+|(?:[-+•◦▪‣·—]|\(?\d{1,3}[.)])(?:[ \t]+|$))*+", re.MULTILINE)  # how a list, a quote begins its lines
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _CLITIC = re.compile(r"(.+?)(n't|'(?:s|m|d|re|ve|ll))", re.IGNORECASE)
@@ -45,13 +46,30 @@ _ENDINGS = ("tion", "ment", "ness", "able", "ing", "est", "ful", "ous", "ity", "
 
 
 def plain(text: str) -> str:
-    """The text on one line, without markup, list markers, links or inline code, and with plain quotation marks.
+    """The text on one line, without markup, list markers, links or code, and with plain quotation marks.
 
     Curly quotes and line breaks say more about the platform than about the author, and anybody's text can be made a list. An en dash
     counts as an em dash.
     """
-    text = _UNNAMED.sub("x", unicodedata.normalize("NFKC", text)).translate(_TYPOGRAPHY)
+    text = _UNNAMED.sub("x", unicodedata.normalize("NFKC", _without_code(text))).translate(_TYPOGRAPHY)
     return " ".join(_MARKER.sub("", text).split())
+
+
+def _without_code(text: str) -> str:
+    """Fenced blocks left out; one that nobody closed goes on to the end, as in Markdown."""
+    if "```" not in text and "~~~" not in text:
+        return text
+    kept: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        found = _FENCE.match(line)
+        if fence:
+            fence = "" if found and found[1].startswith(fence) and not found[2].strip() else fence
+        elif found and "`" not in found[2]:
+            fence = found[1]
+        else:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def pieces(texts: Sequence[str], words: int = 150) -> list[str]:

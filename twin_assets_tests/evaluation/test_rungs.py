@@ -77,6 +77,9 @@ def test_a_difference_is_taken_prompt_by_prompt():
     assert found.mean == pytest.approx(5 / 8)
     assert 0 < found.low < found.mean < found.high <= 1
     assert paired([1, 0] * 8, [0, 1] * 8).low < 0
+    alone, together = paired([1, 1, 0, 0] * 4, [0] * 16), paired([1, 1, 0, 0] * 4, [0] * 16, ["a", "a", "b", "b", "c", "c", "d", "d"] * 2)
+    assert alone.mean == together.mean == 0.5
+    assert together.low < alone.low and alone.high < together.high  # four documents are less than sixteen prompts
     assert paired([0.5] * 4, [0.5] * 4) == paired([], []).__class__(0.0, 0.0, 0.0)
 
 

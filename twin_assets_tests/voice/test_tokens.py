@@ -44,6 +44,9 @@ def test_contractions_and_marks_are_words_of_their_own(text: str, expected: list
         ("mail x now", "mail jo@example.com now"),
         ("bold", "**𝗯𝗼𝗹𝗱**"),
         ("First: one two and three", "## First:\n- one\n  * two\n\n3. and\n > - three"),
+        ("before after", "before\n```python\nfor x in y: pass  # and so on\n```\nafter"),
+        ("before after", "before\n> ~~~~\n> ~~~ is not the end\n> ~~~~\nafter"),
+        ("before", "before\n```\nnobody closes this"),
         ("in 1984. - So - 3. Yes", "in\n1984. - So - 3. Yes"),
     ],
 )
