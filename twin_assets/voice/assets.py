@@ -1,12 +1,12 @@
 """The voice of each author, as numbers."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import structlog
 
-from twin_assets.cleaning.documents import Document, load_documents, same_text, split
+from twin_assets.cleaning.documents import Document, Split, load_documents, same_text, split
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.sample import control_texts
@@ -14,6 +14,7 @@ from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.voice.controls import stored_voices
 from twin_assets.voice.drift import Period, draw_drift, drift
+from twin_assets.voice.memorisation import without_copies
 from twin_assets.voice.plot import draw, habits_table, traits_table
 from twin_assets.voice.profile import KIND, VoiceProfile, build_profile, refuse_the_same_text
 from twin_assets.voice.score import attribution_rate
@@ -35,21 +36,21 @@ log = structlog.get_logger(__name__)
 def voice_profile(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
     """What sounds like the author: function words, character n-grams and habits, told from control voices, with topics masked.
 
-    Learned from the training side of the documents only. The held-out side says how well the author can be recognised at all: the
-    ceiling for every twin. Controls come with the project: invented ones, many real writers as numbers, and a language model. The
-    other authors registered here are none, unless TWIN_CONTROL_AUTHORS names them.
+    Learned from the training side of the documents only, without paragraphs that stand on the held-out side as well. That side says
+    how well the author can be recognised at all: the ceiling for every twin. Controls come with the project: invented ones, many real
+    writers as numbers, and a language model. The other authors registered here are none, unless TWIN_CONTROL_AUTHORS names them.
     """
     author, settings, database, registry = context.partition_key, platform.settings(), platform.database(), platform.registry()
     try:
         documents = load_documents(database, author)
         parts = split(documents, settings.held_out_share)
         controls = control_texts() | _registered(database, [name for name in settings.controls if name != author])
-        held_out = pieces([document.text_for_voice for document in parts.held_out])
         for other, share in same_text(database, author).items():
             refuse_the_same_text(author, other, share, "documents")
-        profile = build_profile(author, [document.text_for_voice for document in parts.train], controls, stored_voices())
+        profile = _learned(author, parts, controls)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    held_out = pieces([document.text_for_voice for document in parts.held_out])
     ceiling = attribution_rate(profile, held_out) if held_out else profile.recognised
     ceiling_pieces = len(held_out) or profile.passages[author]
     uri = platform.artifacts().put_bytes(author, KIND, "voice_profile.npz", profile.to_bytes())
@@ -73,6 +74,11 @@ def voice_profile(context: dg.AssetExecutionContext, platform: PlatformResource)
             "artifact": uri,
         },
     )
+
+
+def _learned(author: str, parts: Split, controls: Mapping[str, Sequence[str]]) -> VoiceProfile:
+    train, held_out = ([document.text_for_voice for document in side] for side in (parts.train, parts.held_out))
+    return build_profile(author, without_copies(train, held_out), controls, stored_voices())
 
 
 def _registered(database: Database, names: Sequence[str]) -> dict[str, list[str]]:

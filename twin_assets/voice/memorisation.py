@@ -14,6 +14,7 @@ from twin_assets.voice.words import spans, words
 
 SHORTEST = 4
 GRAM = 8
+COPY_WORDS, COPY_SHARE = 13, 0.5
 LONGEST_CITED = 24
 """Words of a quote that is let pass: quotation marks make no citation of a recited passage."""
 _QUOTED = re.compile(r"^>.*(?:\n>.*)*|[\"“„«][^\"“”„«»\n]{1,2000}[\"”»]", re.MULTILINE)
@@ -123,6 +124,16 @@ class VerbatimIndex:
 def outside_quotes(text: str) -> str:
     """The text without what it cites: lines that begin with ``>`` and what stands in quotation marks, up to 24 words of it at once."""
     return _QUOTED.sub(lambda found: " \u2026 " if len(found[0].split()) <= LONGEST_CITED else found[0], text)
+
+
+def without_copies(texts: Sequence[str], of: Sequence[str]) -> list[str]:
+    """The texts without the paragraphs, of 13 words and more, half of whose runs of 13 words stand in the others."""
+    others = VerbatimIndex(of)
+
+    def own(paragraph: str) -> bool:
+        return len(words(paragraph)) < COPY_WORDS or others.overlap(paragraph, COPY_WORDS) < COPY_SHARE
+
+    return ["\n\n".join(paragraph for paragraph in text.split("\n\n") if own(paragraph)) for text in texts]
 
 
 def longest_verbatim_run(text: str, corpus_texts: Sequence[str]) -> Run:

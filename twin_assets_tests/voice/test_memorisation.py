@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_assets.voice.memorisation import SHORTEST, VerbatimIndex, longest_memorised_run, longest_verbatim_run, outside_quotes
+from twin_assets.voice.memorisation import (
+    SHORTEST,
+    VerbatimIndex,
+    longest_memorised_run,
+    longest_verbatim_run,
+    outside_quotes,
+    without_copies,
+)
 from twin_assets.voice.words import words
 
 _TEXT = st.lists(st.sampled_from(["a", "b", "c", "d", "it's"]), max_size=25).map(" ".join)
@@ -107,3 +114,11 @@ def test_a_recited_passage_is_none_the_less_for_quotation_marks(cited: str):
 @given(st.text())
 def test_any_text_has_an_outside(text: str):
     assert len(outside_quotes(text)) <= len(text) + 2 * text.count(">")
+
+
+def test_paragraphs_that_stand_elsewhere_are_left_out_but_not_short_ones_or_a_phrase() -> None:
+    corpus = ["One two three four five six seven eight nine ten eleven twelve thirteen fourteen.\n\nThank you for reading this."]
+    kept = "A paragraph of its own, which says one two three four five six seven eight, and then goes on about kettles and about harbours."
+    text = f"{kept}\n\none two three four five six seven eight nine ten eleven twelve THIRTEEN!\n\nThank you for reading this."
+    assert without_copies([text, ""], corpus) == [f"{kept}\n\nThank you for reading this.", ""]
+    assert without_copies([text], []) == [text]
