@@ -12,6 +12,7 @@ from app.api.main import create_app
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Model, Registry
+from twin_assets.voice import evidence
 from twin_assets.writing.request import Draft, Voice
 from twin_assets_tests.serving.figures import GOOD
 from twin_assets_tests.writing.conftest import ADA, EVE, deploy, spoken
@@ -38,11 +39,12 @@ def test_a_draft_comes_whole(api: TestClient) -> None:
     assert draft.voice_missing is None
 
 
-def test_a_draft_that_is_too_short_comes_with_the_reason_why_it_has_no_voice(api: TestClient) -> None:
+def test_a_draft_that_is_too_short_comes_with_the_reason_why_it_has_no_voice(api: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "MIN_WORDS", 500)
     draft = api.post("/v1/drafts", json=BODY).json()
     assert draft["text"]
     assert draft["voice"] is None
-    assert "at least 50 are needed" in draft["voice_missing"]
+    assert "at least 500 are needed" in draft["voice_missing"]
 
 
 def test_the_voice_of_a_text_comes_with_what_pulls_it_away(api: TestClient) -> None:

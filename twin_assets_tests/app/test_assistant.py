@@ -3,6 +3,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import sqlalchemy
 from streamlit.testing.v1 import AppTest
 
 from app.api.schemas import Decision, Problem
@@ -91,14 +92,16 @@ def _answers(draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "draft", lambda *_: iter([draft.text, draft]))
 
 
-def test_a_draft_without_a_voice_says_why(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_draft_without_a_voice_says_why(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch, twin: Writer) -> None:
+    with twin.database.begin() as connection:
+        connection.execute(sqlalchemy.text("delete from registry.artifacts"))
     at(live_api, page, monkeypatch)
     ask(page, "fermenting vegetables")
     assert not page.exception
     assert page.code[0].value
     assert not page.metric
     (said,) = (caption.value for caption in page.caption if "voice was not measured" in caption.value)
-    assert "at least 50 are needed" in said
+    assert "twin run ada --to voice_profile" in said
     assert not any("What sounds unlike" in expander.label for expander in page.expander)
 
 
