@@ -35,11 +35,12 @@ from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import VoiceProfile, load_profile
 from twin_assets.voice.quality import instrument_knows_people_apart
+from twin_assets.voice.score import attribution_rate
 from twin_assets.voice.slop import terms
 
 TEXTS, REPORT = "eval_texts", "eval_report"
 WRITING = "1"  # goes up when texts are written in another way: old ones are written again
-MEASURES = "5"  # goes up when texts are measured in another way: old reports are made again
+MEASURES = "6"  # goes up when texts are measured in another way: old reports are made again
 RETRIEVAL = ("context_passages", "embedder", "reranker", "query_rules", "query_url", "query_model")
 SETTINGS = ("eval_prompts", "temperature", "top_p", "repetition_penalty", "copy_penalty", *RETRIEVAL)
 
@@ -131,7 +132,7 @@ def eval_report(context: dg.AssetExecutionContext, platform: PlatformResource) -
         else:
             context.log.info(f"these texts were judged before as {version}: nothing to do")
             uri, figures = report.uri, report.figures
-        registry.record_artifact(author, REPORT, version, uri, {**figures, **_deployed(model, registry)})
+        registry.record_artifact(author, REPORT, version, uri, {**figures, **_deployed(model, platform, profile)})
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     report = registry.artifact(author, REPORT, version)
@@ -172,14 +173,23 @@ def _other_twin(model: Model, registry: Registry, settings: Settings) -> Model |
     return next((other for other in others if other and other.base_model == model.base_model), None)
 
 
-def _deployed(model: Model, registry: Registry) -> dict[str, Any]:
-    """Which other twin serves now, and the share of its texts that sound like the author, by its own report."""
+def _deployed(model: Model, platform: PlatformResource, profile: VoiceProfile) -> dict[str, Any]:
+    """Which other twin serves now, and the share of its stored texts that sound like the author, by today's profile.
+
+    By its own report it would be held against a voice that was measured otherwise.
+    """
+    registry = platform.registry()
     deployment = registry.deployment(model.author)
     if deployment is None or deployment.model_version == model.version:
         return {"deployed_voice": None, "deployed_version": None}
     served = deployment.model_version
-    reports = (one.figures for one in registry.artifacts(model.author, REPORT) if one.figures.get("model_version") == served)
-    return {"deployed_voice": next((figures.get("voice_twin") for figures in reports), None), "deployed_version": served}
+    stored = [
+        one for one in registry.artifacts(model.author, TEXTS) if one.figures.get("model_version") == served and UPath(one.uri).exists()
+    ]
+    if not stored:
+        return {"deployed_voice": None, "deployed_version": served}
+    written = Written.from_lines(platform.artifacts().read_bytes(stored[0].uri).decode())
+    return {"deployed_voice": attribution_rate(profile, written.texts["twin"]), "deployed_version": served}
 
 
 def _dataset(model: Model, platform: PlatformResource) -> Dataset:

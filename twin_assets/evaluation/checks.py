@@ -28,7 +28,7 @@ def every_rung_wrote(context: dg.AssetCheckExecutionContext, platform: PlatformR
 
 @dg.asset_check(asset=eval_report, blocking=True, partitions_def=authors)
 def twin_beats_base(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
-    """The twin sounds more like the author than the base model with examples and retrieval, beyond chance."""
+    """The twin, with retrieval and without, sounds more like the author than the prompted base model, beyond chance."""
     return _result(quality.twin_beats_base, context, platform)
 
 

@@ -42,29 +42,36 @@ def figures_on(model_version: str, figures: Figures) -> Figures:
 
 
 def twin_beats_base(figures: Figures, thresholds: Thresholds) -> Finding:
-    """The twin is attributed to the author more often than the base model with examples and retrieval, beyond chance."""
-    needed = ("voice_twin", "voice_base_few_shot_rag", "voice_gain", "voice_gain_low", "voice_gain_high", "prompts")
-    if (known := _numbers(figures, *needed)) is None:
+    """The twin, with retrieval and without, is attributed to the author more often than the prompted base model, beyond chance."""
+    needed = [f"{name}_gain{end}" for name in ("voice", "voice_rag") for end in ("", "_low", "_high")]
+    if (known := _numbers(figures, "voice_twin", "voice_twin_rag", "voice_base_few_shot_rag", "prompts", "compared", *needed)) is None:
         return _no_report()
-    twin, base, gain, low, high, prompts = known
-    if prompts < MIN_PROMPTS:
+    twin, informed, base, prompts, compared, *gains = known
+    if compared < MIN_PROMPTS:
         return Finding(
             False,
-            f"Not enough evidence: {prompts:.0f} prompts, at least {MIN_PROMPTS} are needed to say whether the twin sounds more like the "
-            "author. Raise TWIN_EVAL_PROMPTS, or add more of the author's writing.",
-            {"prompts": prompts},
+            f"Not enough evidence: {compared:.0f} prompts on which the base model wrote enough to be heard, at least {MIN_PROMPTS} are needed "
+            f"to say whether the twin sounds more like the author. Raise TWIN_EVAL_PROMPTS ({prompts:.0f} were asked), or add more of the "
+            "author's writing.",
+            {"prompts": prompts, "compared": compared},
         )
+    (gain, low, high), (rag_gain, rag_low, rag_high) = gains[:3], gains[3:]
     description = (
-        f"{twin:.0%} of the twin's texts sound like the author, {base:.0%} of the base model's with examples and retrieval: a difference of "
-        f"{gain:+.2f} ({low:+.2f} to {high:+.2f} on {prompts:.0f} prompts)."
+        f"{twin:.0%} of the twin's texts sound like the author, {informed:.0%} with retrieval, {base:.0%} of the base model's with examples and "
+        f"retrieval: a difference of {gain:+.2f} ({low:+.2f} to {high:+.2f}), with retrieval {rag_gain:+.2f} ({rag_low:+.2f} to "
+        f"{rag_high:+.2f}), on {compared:.0f} prompts."
     )
-    passed = low > thresholds.voice_gain
+    passed = min(low, rag_low) > thresholds.voice_gain
     if not passed:
         description += (
-            f" The lower end is not above {thresholds.voice_gain:.2f}: train on more text, for more steps or with a larger base model, or "
+            f" A lower end is not above {thresholds.voice_gain:.2f}: train on more text, for more steps or with a larger base model, or "
             "evaluate on more prompts (TWIN_EVAL_PROMPTS)."
         )
-    return Finding(passed, description, {"gain": gain, "low": low, "high": high, "limit": thresholds.voice_gain})
+    return Finding(
+        passed,
+        description,
+        {"gain": gain, "low": low, "high": high, "rag_gain": rag_gain, "rag_low": rag_low, "limit": thresholds.voice_gain},
+    )
 
 
 def no_memorised_passages(figures: Figures, thresholds: Thresholds) -> Finding:
@@ -120,7 +127,7 @@ def not_worse_than_deployed(figures: Figures, thresholds: Thresholds) -> Finding
     if (known := _numbers(figures, "voice_twin", "deployed_voice")) is None:
         return Finding(
             False,
-            f"Model {figures['deployed_version']} serves, and there is no report on it any more to compare with. "
+            f"Model {figures['deployed_version']} serves, and what it wrote in its evaluation is not there any more to compare with. "
             "`twin gate AUTHOR --set deployed_margin=1` lets the new one take its place unseen; set it back afterwards.",
             {},
         )

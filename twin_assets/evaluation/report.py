@@ -58,6 +58,7 @@ _COLUMNS = (
 
 _MEANT = {
     "voice": "Texts that sound like the author: twin over base + few-shot + RAG",
+    "voice_rag": "Texts that sound like the author: twin + RAG over base + few-shot + RAG",
     "ceiling": "Texts that sound like the author: twin over the author",
     "content": "Meaning: twin + RAG over base + few-shot + RAG",
     "facts": "Key points kept: twin + RAG over base + few-shot + RAG",

@@ -13,7 +13,7 @@ from twin_assets.evaluation.context import Context
 from twin_assets.evaluation.statistics import Difference, paired
 from twin_assets.voice.encoder import Encode
 from twin_assets.voice.evidence import NotEnough
-from twin_assets.voice.memorisation import Run, VerbatimIndex, longest_memorised_run, outside_quotes
+from twin_assets.voice.memorisation import NO_RUN, Run, VerbatimIndex, longest_memorised_run, outside_quotes
 from twin_assets.voice.profile import VoiceProfile
 from twin_assets.voice.score import VoiceScore, score
 from twin_assets.voice.separability import Separability, separability
@@ -184,18 +184,30 @@ class Ladder:
         return {rung.name: rung for rung in self.rungs}
 
     @cached_property
+    def heard(self) -> list[int]:
+        """The prompts on which the prompted base model wrote enough to be judged: on the others a twin would win by default."""
+        return [place for place, voice in enumerate(self.by_name[PROMPTED].voices) if isinstance(voice, VoiceScore)]
+
+    @cached_property
     def differences(self) -> dict[str, Difference]:
         """What the ladder is climbed for, each over the same prompts, with its interval.
 
-        ``voice``: the twin's attribution over that of the base model with all the help of a prompt. ``ceiling``: the twin's over the
-        author's own. ``content``: the twin's closeness to the real passage over that of the base model, both with context. ``facts``:
-        key points kept, the same way. ``other``: own twin's voice score over another author's twin's.
+        ``voice``: the twin's attribution over that of the base model with all the help of a prompt, on the prompts where that one wrote
+        enough to be judged. ``voice_rag``: the same for the twin with retrieval, which is what people draft with. ``ceiling``: the twin's
+        over the author's own. ``content``: the twin's closeness to the real passage over that of the base model, both with context.
+        ``facts``: key points kept, the same way. ``other``: own twin's voice score over another author's twin's.
         """
         rungs = self.by_name
         twin, prompted, human, informed = (rungs[name] for name in ("twin", PROMPTED, "human", "twin_rag"))
         sources = [task.document or str(task.id) for task in self.tasks]
+
+        def over_prompted(rung: Rung) -> Difference:
+            first, second = ([one.attributed[place] for place in self.heard] for one in (rung, prompted))
+            return paired(first, second, [sources[place] for place in self.heard])
+
         found = {
-            "voice": paired(twin.attributed, prompted.attributed, sources),
+            "voice": over_prompted(twin),
+            "voice_rag": over_prompted(informed),
             "ceiling": paired(twin.attributed, human.attributed, sources),
             "content": paired(informed.content.each, prompted.content.each, sources),
         }
@@ -211,6 +223,7 @@ class Ladder:
         twins = [rung for rung in self.rungs if rung.name in TWINS]
         figures: dict[str, float] = {
             "prompts": len(self.tasks),
+            "compared": len(self.heard),
             "verbatim_longest": max(rung.verbatim.words for rung in twins),
             "memorised_longest": max(rung.memorised.words for rung in twins),
             "slop_author": self.by_name["human"].slop.per_1000 if self.author_slop is None else self.author_slop,
@@ -240,10 +253,9 @@ def measure(name: RungName, texts: Sequence[str], tasks: Sequence[Task], yardsti
         yardsticks: The voice, the training texts, the embedder.
         base_texts: What the untrained model writes: no run that stands there is memorised.
     """
-    unquoted = [outside_quotes(text) for text in texts]
     memorised = [
         longest_memorised_run(text, yardsticks.learned, VerbatimIndex([*base_texts, task.request, *task.passages, *task.examples]))
-        for text, task in zip(unquoted, tasks, strict=True)
+        for text, task in zip(texts, tasks, strict=True)
     ]
     real = [task.real for task in tasks]
     return Rung(
@@ -251,9 +263,9 @@ def measure(name: RungName, texts: Sequence[str], tasks: Sequence[Task], yardsti
         texts=tuple(texts),
         voices=tuple(score(yardsticks.profile, text) for text in texts),
         slop=pooled_slop_rate(texts, yardsticks.slop_terms),
-        verbatim=max((yardsticks.learned.longest(text) for text in unquoted), key=lambda run: run.words),
+        verbatim=max((run for text in texts for run in yardsticks.learned.copied(text)[:1]), key=lambda run: run.words, default=NO_RUN),
         memorised=max(memorised, key=lambda run: run.words),
-        overlap=sum(yardsticks.learned.overlap(text) for text in unquoted) / len(unquoted),
+        overlap=sum(yardsticks.learned.overlap(outside_quotes(text)) for text in texts) / len(texts),
         content=measure_content(texts, real, [task.request for task in tasks], yardsticks.embedder),
         facts=tuple(kept(text, task.facts) for text, task in zip(texts, tasks, strict=True) if task.facts),
         separable=None if name == "human" else separability(texts, real),

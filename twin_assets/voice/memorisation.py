@@ -5,8 +5,9 @@ Models trained on a style are known to recite its content (arXiv 2409.04574). Tw
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ SHORTEST = 4
 GRAM = 8
 COPY_WORDS, COPY_SHARE = 13, 0.5
 LONGEST_CITED = 24
-"""Words of a quote that is let pass: quotation marks make no citation of a recited passage."""
+"""Words in quotes that are let pass: quotation marks make no citation of a recited passage."""
 _QUOTED = re.compile(r"^>.*(?:\n>.*)*|[\"“„«][^\"“”„«»\n]{1,2000}[\"”»]", re.MULTILINE)
 
 
@@ -56,12 +57,24 @@ class VerbatimIndex:
 
     def runs(self, text: str) -> list[Run]:
         """Every shared run that no longer one contains, the longest first."""
+        return sorted((run for _, run in self._found(text)), key=lambda run: -run.words)
+
+    def copied(self, text: str) -> list[Run]:
+        """Every shared run by its words outside quotes, the most first; one with more than 24 quoted words counts whole.
+
+        Marks may stand anywhere in a recited passage, around a word of it or around each of its sentences: runs are looked for in the
+        whole text, and what is cited is taken off their length.
+        """
+        before = np.cumsum([0, *_cited(text)])
+        found = [(run, int(before[start + run.words] - before[start])) for start, run in self._found(text)]
+        counted = [replace(run, words=run.words - cited) if cited <= LONGEST_CITED else run for run, cited in found]
+        return sorted(counted, key=lambda run: -run.words)
+
+    def _found(self, text: str) -> Iterator[tuple[int, Run]]:
         written = list(spans(text))
-        found = [
-            Run(length, text[written[start][1] : written[start + length - 1][2]], int(np.searchsorted(self._starts, place, "right")) - 1)
-            for start, length, place in self.located(text)
-        ]
-        return sorted(found, key=lambda run: -run.words)
+        for start, length, place in self.located(text):
+            quote = text[written[start][1] : written[start + length - 1][2]]
+            yield start, Run(length, quote, int(np.searchsorted(self._starts, place, "right")) - 1)
 
     def located(self, text: str) -> list[tuple[int, int, int]]:
         """The same runs in the order of the text: first word, number of words, and where in the corpus."""
@@ -121,19 +134,31 @@ class VerbatimIndex:
         return best, place
 
 
+def _cited(text: str) -> list[bool]:
+    """Of each word whether it stands in a quote."""
+    quotes = [found.span() for found in _QUOTED.finditer(text)]
+    starts = [start for start, _ in quotes]
+    quote_of = ((end, bisect_right(starts, start) - 1) for _, start, end in spans(text))
+    return [at >= 0 and end <= quotes[at][1] for end, at in quote_of]
+
+
 def outside_quotes(text: str) -> str:
     """The text without what it cites: lines that begin with ``>`` and what stands in quotation marks, up to 24 words of it at once."""
     return _QUOTED.sub(lambda found: " \u2026 " if len(found[0].split()) <= LONGEST_CITED else found[0], text)
 
 
 def without_copies(texts: Sequence[str], of: Sequence[str]) -> list[str]:
-    """The texts without the paragraphs, of 13 words and more, half of whose runs of 13 words stand in the others."""
+    """The texts without the paragraphs and lines, of 13 words and more, half of whose runs of 13 words stand in the others."""
     others = VerbatimIndex(of)
 
-    def own(paragraph: str) -> bool:
-        return len(words(paragraph)) < COPY_WORDS or others.overlap(paragraph, COPY_WORDS) < COPY_SHARE
+    def own(part: str) -> bool:
+        return len(words(part)) < COPY_WORDS or others.overlap(part, COPY_WORDS) < COPY_SHARE
 
-    return ["\n\n".join(paragraph for paragraph in text.split("\n\n") if own(paragraph)) for text in texts]
+    def of_own(text: str) -> str:
+        paragraphs = (paragraph for paragraph in text.split("\n\n") if own(paragraph))
+        return "\n\n".join("\n".join(line for line in paragraph.split("\n") if own(line)) for paragraph in paragraphs)
+
+    return [of_own(text) for text in texts]
 
 
 def longest_verbatim_run(text: str, corpus_texts: Sequence[str]) -> Run:
@@ -142,9 +167,9 @@ def longest_verbatim_run(text: str, corpus_texts: Sequence[str]) -> Run:
 
 
 def longest_memorised_run(text: str, learned: VerbatimIndex, excused: VerbatimIndex) -> Run:
-    """The longest run of the training texts that the text cannot have from elsewhere.
+    """The longest run of the training texts, outside quotes, that the text cannot have from elsewhere.
 
     ``excused`` holds what needs no memory of the training: what the untrained model writes as well (idioms, prompts, facts
     that it knew before) and the passages that the prompt itself quoted.
     """
-    return next((run for run in learned.runs(text) if not excused.contains(run.quote)), NO_RUN)
+    return next((run for run in learned.copied(text) if not excused.contains(run.quote)), NO_RUN)

@@ -20,6 +20,7 @@ Texts = tuple[str, ...]
 
 LEARNED = texts("wry", 24, 1)
 OWN, STRANGER = (tuple(renamed(texts(voice, PROMPTS, 7))) for voice in ("wry", "coach"))
+BASE = tuple(renamed(texts("manual", PROMPTS, 7)))
 SLOP = " It is a testament to the rich tapestry of kettles, and in today's fast-paced world it's important to note that."
 
 
@@ -31,8 +32,7 @@ def yardsticks() -> Yardsticks:
 
 def _held(yardsticks: Yardsticks, twin: Texts, twin_rag: Texts = OWN, deployed: float | None = None) -> set[str]:
     tasks = tuple(Task(UUID(int=place), "Write about kettles.", real, 90, place) for place, real in enumerate(OWN))
-    base = tuple(renamed(texts("manual", PROMPTS, 7)))
-    rungs = {"base": base, "base_few_shot": base, "base_few_shot_rag": base, "twin": twin, "twin_rag": twin_rag, "human": OWN}
+    rungs = {"base": BASE, "base_few_shot": BASE, "base_few_shot_rag": BASE, "twin": twin, "twin_rag": twin_rag, "human": OWN}
     ladder = judge_texts(Written("ana", "m1", tasks, rungs), yardsticks)
     figures = {**ladder.figures, "deployed_voice": deployed, "deployed_version": "m0" if deployed else None}
     return {check.__name__ for check in GATE if not check(figures, Thresholds()).passed}
@@ -65,7 +65,17 @@ def test_a_fault_in_the_texts_is_held_by_the_check_that_is_there_for_it(
 
 
 def test_a_twin_that_writes_of_something_else_than_it_was_asked_is_held(yardsticks: Yardsticks):
-    assert _held(yardsticks, OWN, ("0123 4567 zzzz qqqq " * 30,) * PROMPTS) == {"content_not_worse"}
+    elsewhere = tuple(re.sub(r"stro[a-z]+", "zqxj" * 12, text) for text in OWN)
+    assert _held(yardsticks, OWN, elsewhere) == {"content_not_worse"}
+
+
+def test_a_twin_that_loses_the_voice_with_retrieval_is_held(yardsticks: Yardsticks):
+    assert _held(yardsticks, OWN, BASE) == {"twin_beats_base"}
+
+
+def test_marks_around_each_sentence_of_a_recited_passage_hide_it_from_nobody(yardsticks: Yardsticks):
+    cited = re.sub(r"([^.!?]+[.!?])", r'"\1"', LEARNED[3])
+    assert _held(yardsticks, (*OWN[:-1], f"{OWN[-1]} {cited}")) == {"no_memorised_passages"}
 
 
 def test_a_twin_that_sounds_less_like_the_author_than_what_serves_is_held(yardsticks: Yardsticks):

@@ -76,7 +76,7 @@ def test_what_serves_without_a_report_is_replaced_only_by_whoever_says_so(margin
 def test_a_few_prompts_prove_nothing_however_many_are_won():
     finding = twin_beats_base(make_ladder(base=0, twin=8, prompts=9).figures, USUAL)
     assert not finding.passed
-    assert "Not enough evidence: 9 prompts, at least 10 are needed" in finding.description
+    assert "Not enough evidence: 9 prompts on which the base model wrote enough to be heard, at least 10 are needed" in finding.description
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), float("inf"), "0.9"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -80,6 +82,8 @@ def test_a_difference_is_taken_prompt_by_prompt():
     alone, together = paired([1, 1, 0, 0] * 4, [0] * 16), paired([1, 1, 0, 0] * 4, [0] * 16, ["a", "a", "b", "b", "c", "c", "d", "d"] * 2)
     assert alone.mean == together.mean == 0.5
     assert together.low < alone.low and alone.high < together.high  # four documents are less than sixteen prompts
+    apart = paired([1, 1, 0, 0] * 4, [0] * 16, ["a", "b", "a", "b"] * 4)
+    assert (apart.low, apart.high) == (alone.low, alone.high)  # two documents that are alike by chance make nothing surer
     assert paired([0.5] * 4, [0.5] * 4) == paired([], []).__class__(0.0, 0.0, 0.0)
 
 
@@ -90,6 +94,16 @@ def test_the_ladder_says_what_it_is_climbed_for():
     assert figures["ceiling_gain"] == pytest.approx(-1 / 8)
     assert figures["unscored_twin"] == 1
     assert figures["beats_other_twin"] == pytest.approx(6 / 8)
+
+
+def test_a_prompt_on_which_the_base_model_wrote_too_little_is_not_won() -> None:
+    ladder = make_ladder(base=1, twin=8)
+    prompted = ladder.by_name["base_few_shot_rag"]
+    mute = replace(prompted, voices=(*prompted.voices[:-2], *[NotEnough("too short", 3, 50)] * 2))
+    found = replace(ladder, rungs=tuple(mute if rung is prompted else rung for rung in ladder.rungs)).figures
+    assert (found["prompts"], found["compared"]) == (8, 6)
+    assert found["voice_gain"] == pytest.approx(3 / 6)  # five of the twin's six and three of the base model's, less the empty one
+    assert found["voice_rag_gain"] == pytest.approx(3 / 6)
 
 
 def test_figures_name_what_the_gate_and_the_benchmarks_read():

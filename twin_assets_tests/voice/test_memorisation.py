@@ -107,8 +107,28 @@ def test_what_is_cited_is_left_out(text: str, left: str):
 @pytest.mark.parametrize("cited", ['"{}"', "“{}”", "> {}", "> {} \n> and more"])
 def test_a_recited_passage_is_none_the_less_for_quotation_marks(cited: str):
     passage = " ".join(f"word{number}" for number in range(25))
-    assert VerbatimIndex([passage]).longest(outside_quotes(cited.format(passage))).words == 25
-    assert VerbatimIndex([passage]).longest(outside_quotes(cited.format(" ".join(passage.split()[:20])))).words == 0
+    index = VerbatimIndex([passage])
+    assert _longest(index, cited.format(passage)) == 25
+    assert _longest(index, cited.format(" ".join(passage.split()[:20]))) == 0
+    assert _longest(index, cited.format("And as they say: " + " ".join(passage.split()[:20]))) == 0
+
+
+def test_quotation_marks_inside_a_recited_passage_do_not_cut_it():
+    said = [f"word{number}" for number in range(60)]
+    index = VerbatimIndex([" ".join(said)])
+    assert _longest(index, " ".join((*said[:28], f'"{said[28]} {said[29]}"', *said[30:]))) == 58
+    assert _longest(index, " ".join(f'"{" ".join(said[start : start + 20])}."' for start in (0, 20, 40))) == 60
+    assert _longest(index, " ".join((*said[:5], f'"{" ".join(said[5:25])}"', *said[25:30]))) == 10
+
+
+def _longest(index: VerbatimIndex, text: str) -> int:
+    return max((run.words for run in index.copied(text)), default=0)
+
+
+@given(_TEXT, _CORPUS)
+def test_without_quotes_all_of_a_run_counts(text: str, corpus: list[str]):
+    index = VerbatimIndex(corpus)
+    assert index.copied(text) == index.runs(text)
 
 
 @given(st.text())
@@ -122,3 +142,9 @@ def test_paragraphs_that_stand_elsewhere_are_left_out_but_not_short_ones_or_a_ph
     text = f"{kept}\n\none two three four five six seven eight nine ten eleven twelve THIRTEEN!\n\nThank you for reading this."
     assert without_copies([text, ""], corpus) == [f"{kept}\n\nThank you for reading this.", ""]
     assert without_copies([text], []) == [text]
+
+
+def test_a_line_that_stands_elsewhere_is_left_out_of_its_paragraph() -> None:
+    copy = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
+    own = "This line is of its own, and it goes on about kettles and about harbours for a good while longer than that."
+    assert without_copies([f"{own}\n{copy}\nShort."], [f"Before. {copy} After."]) == [f"{own}\nShort."]
