@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_HOST_NAME = re.compile(r"\*|(?:\*\.)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
 
 
 class Settings(BaseSettings):
@@ -110,8 +112,8 @@ class Settings(BaseSettings):
 
     api_port: int = Field(8000, description="Port of the REST API; the next free one is taken when in use.")
     api_hosts: str = Field(
-        "localhost,127.0.0.1",
-        description="Names under which the REST API may be called, with commas; a web page must not reach it under its own. *: any.",
+        "",
+        description="Names of this machine, beside localhost, under which the REST API may be called, with commas: *.example.org; *: any.",
     )
     assistant_port: int = Field(8501, description="Port of the writing assistant; the next free one is taken when in use.")
     dagster_port: int = Field(3000, description="Port of the Dagster UI; the next free one is taken when in use.")
@@ -123,10 +125,22 @@ class Settings(BaseSettings):
     def _from_the_project(cls, path: Path) -> Path:
         return PROJECT_ROOT / path.expanduser()  # an absolute path stays what it is
 
+    @field_validator("api_hosts")
+    @classmethod
+    def _host_names(cls, names: str) -> str:
+        if wrong := [name for name in _listed(names) if not _HOST_NAME.fullmatch(name)]:
+            raise ValueError(f"{wrong[0]!r} is no host name: no scheme, no port, and a * only at the start, as in *.example.org")
+        return names
+
+    @property
+    def api_names(self) -> list[str]:
+        """Names under which the API may be called: a web page must not reach it under its own."""
+        return ["localhost", "127.0.0.1", "[::1]", *_listed(self.api_hosts)]
+
     @property
     def controls(self) -> list[str]:
         """The names in ``control_authors``."""
-        return [name for part in self.control_authors.split(",") if (name := part.strip())]
+        return _listed(self.control_authors)
 
     @property
     def artifacts_url(self) -> str:
@@ -154,6 +168,10 @@ class Settings(BaseSettings):
             return here
         digest = hashlib.sha256(str(self.home.absolute()).encode()).hexdigest()[:12]
         return Path("/var/lib/llm-twin") / digest / "postgres"
+
+
+def _listed(names: str) -> list[str]:
+    return [name for part in names.split(",") if (name := part.strip())]
 
 
 def _others_can_enter(path: Path) -> bool:

@@ -54,8 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="LLM Twin", version="1", summary="Drafts in an author's own voice", description=DESCRIPTION, lifespan=lifespan)
     app.state.services = services
-    hosts = [name for part in services.settings.api_hosts.split(",") if (name := part.strip())]
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=services.settings.api_names, www_redirect=False)
     app.add_exception_handler(TwinError, _on_twin_error)
     app.add_exception_handler(SQLAlchemyError, _on_database_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)

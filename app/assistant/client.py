@@ -122,4 +122,6 @@ def _raise_problem(response: httpx.Response) -> None:
         raise ApiError(Problem.model_validate(response.json()))
     except ValueError as error:  # not a problem document: a proxy, or something else on this port
         detail = f"{response.url} answered {response.status_code} and is not the API. Check TWIN_API_URL."
+        if response.text.strip() == "Invalid host header":
+            detail = f"The API does not answer to the name {response.url.host}. Add it to TWIN_API_HOSTS where the API runs."
         raise ApiError(Problem(title="Not the API", status=response.status_code, detail=detail)) from error

@@ -17,6 +17,7 @@ from twin_assets.store.thresholds import Thresholds
 
 AUTHOR_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 NEXT = func.nextval("registry.sequence")
 _MODEL_FIELDS = ("version", "author", "dataset_version", "config_hash", "base_model", "adapter_uri", "status", "figures")
 
@@ -281,8 +282,11 @@ class Registry:
             False when it was there already.
 
         Raises:
-            TwinError: When there is no such model, it serves, or somebody else has decided meanwhile.
+            TwinError: When there is no such model, it serves, or somebody else has decided meanwhile; when actor or reason holds
+                control characters, which would act on the terminal of whoever reads the audit.
         """
+        if _CONTROL.search(actor) or _CONTROL.search(reason):
+            raise TwinError("A name and a reason hold no control characters: leave them out.")
         columns = tables.models.c
         with self.database.begin() as connection:
             row = connection.execute(

@@ -1,5 +1,6 @@
 """What is asked of a twin and what comes back; the API and ``twin write --json`` speak these types."""
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -22,7 +23,7 @@ def _not_too_large(content: bytes) -> bytes:
 
 
 def _printable(text: str) -> str:
-    if not text.isprintable():
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text):  # a space that does not break is none of them
         raise ValueError("a name holds no control characters")
     return text
 

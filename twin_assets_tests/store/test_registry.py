@@ -92,6 +92,14 @@ def test_every_step_of_a_model_is_noted(registry: Registry) -> None:
     assert registry.transitions("jane")[-2].figures == {"voice_twin": 0.9}
 
 
+def test_what_would_act_on_a_terminal_is_not_noted(registry: Registry) -> None:
+    registry.record_model(_model("m1"))
+    for actor, reason in (("jo\x1b[2J", "It sounds right."), ("jo", "It sounds right.\x9b2J"), ("jo", "So\0")):
+        with pytest.raises(TwinError, match="no control characters"):
+            registry.decide("m1", "accepted", actor, reason)
+    assert registry.decide("m1", "accepted", "Jo\u00a0A.", "It sounds right.\nAll of it.")
+
+
 def test_what_serves_or_has_served_is_not_decided_about(registry: Registry) -> None:
     registry.record_model(_model("m1"))
     registry.record_deployment(_deployment("m1"))
