@@ -11,7 +11,8 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.frame import Result, run, say
-from twin_assets.voice.trial import TEXT_WORDS, trial
+from twin_assets.store.errors import TwinError
+from twin_assets.voice.trial import MIN_DOCUMENTS, TEXT_WORDS, trial
 
 FRONT_MATTER = re.compile(r"\A(?:---|\+\+\+)\n.*?\n(?:---|\+\+\+)\n", re.DOTALL)
 NO_PROSE = re.compile(
@@ -28,8 +29,13 @@ def measure(arguments: argparse.Namespace) -> Result:
     documents = read_authors(arguments.authors)
     say(f"{len(documents)} authors, {sum(len(own) for own in documents.values())} documents")
     started = perf_counter()
-    found = trial(documents, arguments.words, arguments.texts)
+    try:
+        found = trial(documents, arguments.words, arguments.texts)
+    except TwinError as error:
+        raise SystemExit(str(error)) from error
     seconds = perf_counter() - started
+    if found.left_out:
+        say(f"left out, with fewer than {MIN_DOCUMENTS} documents of {arguments.words} words: {', '.join(found.left_out)}")
     plainly = trial(documents, arguments.words, arguments.texts, nearest_centroid=True)
     rows = ["| author | texts | recall | AUC | most taken for |", "|---|---|---|---|---|"]
     for name in found.authors:
@@ -38,6 +44,7 @@ def measure(arguments: argparse.Namespace) -> Result:
         rows.append(f"| {name} | {found.texts[name]} | {found.recall[name]:.3f} | {found.auc[name]:.3f} | {wrong} |")
     figures = {
         "authors": len(found.authors),
+        "left_out": len(found.left_out),
         "texts": sum(found.texts.values()),
         "balanced_accuracy": round(found.balanced_accuracy, 4),
         "auc": round(found.mean_auc, 4),
@@ -53,7 +60,7 @@ def measure(arguments: argparse.Namespace) -> Result:
 
 def read_authors(folder: Path) -> dict[str, list[str]]:
     """The prose of each author's files, in the order of their names."""
-    people = sorted(path for path in folder.iterdir() if path.is_dir())
+    people = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     return {
         person.name: [
             prose(path.read_text(encoding="utf-8", errors="replace"))

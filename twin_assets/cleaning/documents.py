@@ -99,7 +99,9 @@ def summarise(database: Database, author: str) -> Summary:
 
 
 def same_text(database: Database, author: str) -> dict[str, float]:
-    """Other authors who have prose of this author word for word, with its share of the documents of whoever of the two has fewer.
+    """Other authors who have prose of this author word for word, with its share of this author's documents.
+
+    Who took one post of somebody who wrote a hundred does not stop the one who wrote them.
 
     Raises:
         TwinError: When nothing was cleaned yet.
@@ -110,10 +112,7 @@ def same_text(database: Database, author: str) -> dict[str, float]:
         with prose as (select author, md5(text_for_voice) as prose from cleaning.cleaned_documents where voice_words >= :words)
         select
             theirs.author,
-            count(distinct theirs.prose)::float / least(
-                (select count(distinct prose) from prose where author = :author),
-                (select count(distinct prose) from prose where author = theirs.author)
-            )
+            count(distinct theirs.prose)::float / (select count(distinct prose) from prose where author = :author)
         from (select distinct prose from prose where author = :author) as own
         inner join prose as theirs on own.prose = theirs.prose and theirs.author != :author
         group by theirs.author

@@ -1,12 +1,12 @@
 """The voice of each author, as numbers."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import dagster as dg
 import structlog
 
-from twin_assets.cleaning.documents import Document, Split, load_documents, same_text, split
+from twin_assets.cleaning.documents import Document, load_documents, same_text, split
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.sample import control_texts
@@ -47,20 +47,25 @@ def voice_profile(context: dg.AssetExecutionContext, platform: PlatformResource)
         controls = control_texts() | _registered(database, [name for name in settings.controls if name != author])
         for other, share in same_text(database, author).items():
             refuse_the_same_text(author, other, share, "documents")
-        profile = _learned(author, parts, controls)
+        train, held_out = ([document.text_for_voice for document in side] for side in (parts.train, parts.held_out))
+        learned = without_copies(train, held_out)
+        if repeated := sum(len(text.split()) for text in train) - sum(len(text.split()) for text in learned):
+            context.log.info(f"{repeated} words stand in held-out documents as well, and are not learned from")
+        profile = build_profile(author, learned, controls, stored_voices())
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    held_out = pieces([document.text_for_voice for document in parts.held_out])
-    ceiling = attribution_rate(profile, held_out) if held_out else profile.recognised
-    ceiling_pieces = len(held_out) or profile.passages[author]
+    unseen = pieces(held_out)
+    ceiling = attribution_rate(profile, unseen) if unseen else profile.recognised
+    ceiling_pieces = len(unseen) or profile.passages[author]
     uri = platform.artifacts().put_bytes(author, KIND, "voice_profile.npz", profile.to_bytes())
     figures = {"passages": profile.passages, **profile.figures, "ceiling": ceiling, "ceiling_pieces": ceiling_pieces}
     registry.record_artifact(author, KIND, profile.version, uri, figures)
-    shown = {author: held_out, **{name: pieces(texts)[:60] for name, texts in controls.items() if name in profile.voices}}
+    shown = {author: unseen, **{name: pieces(texts)[:60] for name, texts in controls.items() if name in profile.voices}}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(profile.version),
         metadata={
             "passages": profile.passages[author],
+            "repeated_words": repeated,
             "registers": ", ".join(profile.labels[column] for column in profile.own),
             "control_voices": len(profile.voices) - 1,
             "ceiling": ceiling,
@@ -74,11 +79,6 @@ def voice_profile(context: dg.AssetExecutionContext, platform: PlatformResource)
             "artifact": uri,
         },
     )
-
-
-def _learned(author: str, parts: Split, controls: Mapping[str, Sequence[str]]) -> VoiceProfile:
-    train, held_out = ([document.text_for_voice for document in side] for side in (parts.train, parts.held_out))
-    return build_profile(author, without_copies(train, held_out), controls, stored_voices())
 
 
 def _registered(database: Database, names: Sequence[str]) -> dict[str, list[str]]:

@@ -25,6 +25,6 @@ def instrument_knows_people_apart(context: dg.AssetCheckExecutionContext, platfo
     author = context.partition_key
     figures = latest(platform.registry(), author).figures
     passed, description = quality.instrument_knows_people_apart(author, figures)
-    shown = ("auc", "auc_low", "auc_300", "mistaken", "recognised", "judged")
+    shown = ("auc", "auc_low", "auc_300", "mistaken", "recognised", "judged", "strangers")
     metadata = {name: figures[name] for name in shown if name in figures}
     return dg.AssetCheckResult(passed=passed, description=description, metadata=metadata)

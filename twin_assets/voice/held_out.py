@@ -23,7 +23,8 @@ from twin_assets.voice.voices import PASSAGE_UNITS, Voice
 FOLDS = 5
 LENGTHS = (1, 2, 3, 6)
 """Units of 50 words: texts of 50, 100, 150 and 300 words are judged."""
-_MIN_STRANGERS = 3
+MIN_STRANGERS = 3
+"""Control voices; of fewer, parts are left out instead of whole voices, and nobody whom the instrument has not met is judged."""
 _FEW, _LEAST_KNOWN = 0.05, 0.15
 _NEAR_SHARE, _MIN_NEAR = 0.2, 5
 _RESAMPLES = 1000
@@ -42,8 +43,9 @@ class HeldOut:
         calibrations: By length, shortest first.
         figures: ``recognised``: share of the author's passages of 150 words that are given to the author. ``mistaken``: share of
             strangers' passages that are. ``auc`` and ``auc_300``: how often an own text is put before a stranger's; ``auc_low``: the
-            lower end of the interval of the first. ``judged``: how many passages of the author that is. Strangers are the fifth of the
-            control voices that come nearest to the author, at least five.
+            lower end of the interval of the first. ``judged``: how many passages of the author that is. ``strangers``: how many
+            control voices the instrument had never met when it judged them; they count by the fifth that comes nearest to the author,
+            at least five.
         known_share: Half the share of function words that all but the fewest of the author's passages have: a table, a list of names
             among them must not let everything pass.
     """
@@ -120,7 +122,7 @@ def measure_held_out(author: str, classes: Sequence[Voice], kept: frozenset[str]
         directions=directions(vectors, weights_of(cosines, labels, len(classes))),
         models=models,
         calibrations=calibrations,
-        figures=_figures(author, judged, calibrations),
+        figures={**_figures(author, judged, calibrations), "strangers": _strangers(author, classes)},
         known_share=round(max(_LEAST_KNOWN, 0.5 * float(np.quantile([known_share([passage], kept) for passage in own], _FEW))), 4),
     )
 
@@ -179,10 +181,16 @@ def known_share(passages: Sequence[Passage], kept: frozenset[str]) -> float:
 def _folds(author: str, classes: Sequence[Voice]) -> list[NDArray[np.int_]]:
     """When each unit of each class is left out: with its stretch, or with its whole voice where there are enough others."""
     names = sorted({one.name for one in classes if one.name != author})
-    group = {name: number % FOLDS for number, name in enumerate(names)} if len(names) >= _MIN_STRANGERS else {}
+    group = {name: number % FOLDS for number, name in enumerate(names)} if _strangers(author, classes) else {}
     return [
         np.full(len(one.units), group[one.name]) if one.name in group else _stretches(len(one.passages), len(one.units)) for one in classes
     ]
+
+
+def _strangers(author: str, classes: Sequence[Voice]) -> int:
+    """How many voices are left out as a whole."""
+    number = len({one.name for one in classes if one.name != author})
+    return number if number >= MIN_STRANGERS else 0
 
 
 def _stretches(passages: int, units: int) -> NDArray[np.int_]:

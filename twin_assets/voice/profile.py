@@ -17,7 +17,7 @@ from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Registry
 from twin_assets.voice.calibration import Calibration
 from twin_assets.voice.features import VIEWS, Passage, ViewName
-from twin_assets.voice.held_out import HeldOut, measure_held_out
+from twin_assets.voice.held_out import MIN_STRANGERS, HeldOut, measure_held_out
 from twin_assets.voice.language_model import GrammarModels, Grams
 from twin_assets.voice.space import Scale, Vectors
 from twin_assets.voice.tokens import FUNCTION_WORDS, common_words, english
@@ -193,10 +193,11 @@ def load_profile(registry: Registry, artifacts: ArtifactStore, author: str) -> V
 def _no_control(author: str, in_english: bool) -> str:
     needed = MIN_CONTROL_PASSAGES * PASSAGE_WORDS
     if in_english:
-        return f"Not enough evidence: there is no control voice to tell {author} from. One of at least {needed} words is needed."
+        return f"Not enough evidence: there is no control voice to tell {author} from. {MIN_STRANGERS} of at least {needed} words each are needed."
     return (
-        f"Not enough evidence: {author} does not write in English, and the control voices that come with the project do. At least one other "
-        f"author with {needed} words in the same language is needed: register one, and name it in TWIN_CONTROL_AUTHORS."
+        f"Not enough evidence: {author} does not write in English, and the control voices that come with the project do. At least "
+        f"{MIN_STRANGERS} other authors with {needed} words in the same language are needed: register them, and name them in "
+        "TWIN_CONTROL_AUTHORS."
     )
 
 

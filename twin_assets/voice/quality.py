@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from twin_assets.voice.held_out import MIN_STRANGERS
+from twin_assets.voice.profile import MIN_CONTROL_PASSAGES
 from twin_assets.voice.voices import PASSAGE_WORDS
 
 MIN_RECOGNISED = 0.6
@@ -41,13 +43,19 @@ def instrument_knows_people_apart(author: str, figures: Mapping[str, Any]) -> tu
     Returns:
         Whether it holds, and a description for a person.
     """
-    if any(figures.get(name) is None for name in ("auc", "auc_low", "mistaken", "judged")):
+    if any(figures.get(name) is None for name in ("auc", "auc_low", "mistaken", "judged", "strangers")):
         return False, f"How well {author} is told from strangers was not measured. Materialize voice/voice_profile again."
     auc, low, mistaken, judged = (figures[name] for name in ("auc", "auc_low", "mistaken", "judged"))
     if judged < MIN_JUDGED:
         return False, (
             f"Not enough evidence: {judged} unseen passages by {author}, at least {MIN_JUDGED} ({MIN_JUDGED * PASSAGE_WORDS:,} words of own "
             "prose) are needed before the instrument may judge a twin. Add a source with more writing."
+        )
+    if figures["strangers"] < MIN_STRANGERS:
+        return False, (
+            f"Not enough evidence: there are fewer than {MIN_STRANGERS} control voices to tell {author} from, so nobody whom the instrument "
+            f"has not met could be judged. Register others with {MIN_CONTROL_PASSAGES * PASSAGE_WORDS} words each in the same language, and "
+            "name them in TWIN_CONTROL_AUTHORS."
         )
     found = (
         f"One of {judged} unseen passages by {author} was put before a stranger's in {auc:.0%} of the cases (at least {low:.0%}, with 97.5 % "

@@ -6,7 +6,7 @@ document at a time, learns from the rest, and asks who wrote it.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class Trial:
         recall: Share of each author's texts that were given to that author.
         auc: For each author, how often a text of the author's is put before one of a person whom the instrument has never met.
         confusion: How many texts of each author went to whom.
+        left_out: Who has too few documents to take part.
     """
 
     authors: tuple[str, ...]
@@ -42,6 +43,7 @@ class Trial:
     recall: dict[str, float]
     auc: dict[str, float]
     confusion: dict[str, dict[str, int]]
+    left_out: tuple[str, ...] = ()
 
     @property
     def balanced_accuracy(self) -> float:
@@ -82,24 +84,23 @@ def trial(
         nearest_centroid: Compare with the mean of a voice's passages, as Delta does, and not with the ridge regression: a reference.
 
     Raises:
-        TwinError: When there are fewer than two authors with three documents.
+        TwinError: When there are fewer than two authors with three documents; one with fewer is left out.
     """
     everything = [text for own in documents.values() for text in own]
     kept = FUNCTION_WORDS if english(everything) else common_words(list(documents.values()))
     cut = {name: _cut(own, words, most_texts, kept) for name, own in documents.items()}
-    short = {name: len({document for document, _ in own}) for name, own in cut.items()}
-    if poor := [name for name, number in short.items() if number < MIN_DOCUMENTS]:
+    poor = tuple(name for name, own in cut.items() if len({document for document, _ in own}) < MIN_DOCUMENTS)
+    if len(cut) - len(poor) < 2:
+        without = f" Without so many: {', '.join(poor)}." if poor else ""
         raise TwinError(
-            f"Not enough evidence: {', '.join(poor)} has fewer than {MIN_DOCUMENTS} documents of {words} words of prose "
-            "(shorter ones count together). Add more of that writing, or leave the author out."
+            f"Not enough evidence: at least two authors are needed to be told apart, each with {MIN_DOCUMENTS} documents of {words} words of "
+            f"prose (shorter ones count together).{without}"
         )
-    if len(cut) < 2:
-        raise TwinError("Not enough evidence: at least two authors are needed to be told apart.")
-    bench = _bench(cut, nearest_centroid)
+    bench = _bench({name: own for name, own in cut.items() if name not in poor}, nearest_centroid)
     found = _leaving_documents_out(bench)
     strange = _leaving_writers_out(bench)
     grammar = _grammar(bench)
-    return _verdict(bench, found, strange, grammar)
+    return replace(_verdict(bench, found, strange, grammar), left_out=poor)
 
 
 def _cut(texts: Sequence[str], words: int, most: int, kept: frozenset[str]) -> list[tuple[int, Passage]]:

@@ -15,7 +15,7 @@ from twin_assets.store.registry import Model, Registry
 from twin_assets.voice import evidence
 from twin_assets.writing.request import Draft, Voice
 from twin_assets_tests.serving.figures import GOOD
-from twin_assets_tests.writing.conftest import ADA, EVE, deploy, spoken
+from twin_assets_tests.writing.conftest import ADA, EVE, deploy, spoken, voice_of_ada
 
 BODY = {"author": "ada", "prompt": "fermenting vegetables", "words": 30, "seed": 3}
 
@@ -58,7 +58,7 @@ def test_the_voice_of_a_text_comes_with_what_pulls_it_away(api: TestClient) -> N
     assert voice.odd_sentences[0].weight > 0
     assert voice.pulls
     assert all(pull.feature in pull.sentence and 0 < pull.weight <= 1 for pull in voice.pulls)
-    assert set(voice.nearest) == {"ada", "eve"}
+    assert "ada" in voice.nearest and set(voice.nearest) < set(voice_of_ada().voices)
 
 
 def test_somebody_elses_text_is_said_to_be(api: TestClient) -> None:

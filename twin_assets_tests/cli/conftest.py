@@ -10,10 +10,10 @@ from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Model, Registry
-from twin_assets.voice.profile import KIND, build_profile
+from twin_assets.voice.profile import KIND
 from twin_assets_tests.cli.typed import PARAGRAPH, Result, call
 from twin_assets_tests.serving.figures import GOOD
-from twin_assets_tests.writing.conftest import ADA, EVE, texts_of
+from twin_assets_tests.writing.conftest import voice_of_ada
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def ada(twin: Callable[..., Result], database: Database, settings: Settings) -> 
     """ada, whose voice is known, with a model that passed and waits, under the manual policy."""
     registry = Registry(database)
     registry.add_author("ada")
-    profile = build_profile("ada", texts_of(ADA), {"eve": texts_of(EVE)})
+    profile = voice_of_ada()
     uri = ArtifactStore(settings.artifacts_url).put_bytes("ada", KIND, "profile.npz", profile.to_bytes())
     registry.record_artifact("ada", KIND, profile.version, uri)
     registry.record_model(Model("m1", "ada", "d1", "c1", "base", "/adapter"))

@@ -21,7 +21,7 @@ def test_texts_of_four_lengths_are_judged_and_of_a_short_author_only_the_shorter
 
 def test_with_a_single_control_the_stretches_of_both_are_left_out() -> None:
     found = _measured(texts("wry", 20, 1), voice("manual", texts("manual", 12, 1)))
-    assert found.figures == {"recognised": 1, "mistaken": 0, "auc": 1, "auc_low": 1, "auc_300": 1, "judged": 12}
+    assert found.figures == {"recognised": 1, "mistaken": 0, "auc": 1, "auc_low": 1, "auc_300": 1, "judged": 12, "strangers": 0}
 
 
 def test_people_whom_the_instrument_has_not_met_are_told_from_the_author_unless_they_write_like_the_author() -> None:

@@ -115,7 +115,7 @@ def test_two_authors_with_the_same_text_are_refused() -> None:
 
 def test_a_clear_voice_is_recognised_while_held_out(profile: VoiceProfile) -> None:
     assert profile.recognised == 1
-    assert profile.figures == {"recognised": 1, "mistaken": 0, "auc": 1, "auc_low": 1, "auc_300": 1, "judged": 12}
+    assert profile.figures == {"recognised": 1, "mistaken": 0, "auc": 1, "auc_low": 1, "auc_300": 1, "judged": 12, "strangers": 0}
 
 
 def test_a_difference_that_is_not_there_is_not_found() -> None:

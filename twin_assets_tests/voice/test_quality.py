@@ -16,10 +16,10 @@ def test_an_author_who_is_not_recognised_fails_and_is_told_what_to_do(rate: floa
     assert "Add more" in description
 
 
-FIGURES = {"auc": 0.9, "auc_low": 0.8, "mistaken": 0.04, "judged": 40}
+FIGURES = {"auc": 0.9, "auc_low": 0.8, "mistaken": 0.04, "judged": 40, "strangers": 87}
 
 
-@pytest.mark.parametrize("change", [{}, {"auc": 0.85, "auc_low": 0.75}, {"auc": 1.0, "auc_low": 1.0, "judged": 12}])
+@pytest.mark.parametrize("change", [{}, {"auc": 0.85, "auc_low": 0.75}, {"auc": 1.0, "auc_low": 1.0, "judged": 12, "strangers": 3}])
 def test_an_instrument_that_knows_people_apart_passes(change: dict[str, float]) -> None:
     figures = FIGURES | change
     passed, description = instrument_knows_people_apart("ada", figures)
@@ -36,10 +36,12 @@ def test_an_instrument_that_knows_people_apart_passes(change: dict[str, float]) 
         ({"judged": 11, "auc": 1.0, "auc_low": 1.0}, "at least 12 (1,800 words of own prose)"),
         ({"auc": None}, "not measured"),
         ({"auc_low": None}, "not measured"),
+        ({"strangers": None}, "not measured"),
+        ({"strangers": 2, "auc": 1.0, "auc_low": 1.0}, "fewer than 3 control voices"),
     ],
 )
 def test_an_instrument_that_does_not_fails_and_says_what_to_do(change: dict[str, float | None], said: str) -> None:
     passed, description = instrument_knows_people_apart("ada", FIGURES | change)
     assert not passed
     assert said in description
-    assert "Add " in description or "Materialize voice/voice_profile again" in description
+    assert any(advice in description for advice in ("Add ", "Materialize voice/voice_profile again", "TWIN_CONTROL_AUTHORS"))

@@ -46,7 +46,6 @@ def test_contractions_and_marks_are_words_of_their_own(text: str, expected: list
         ("First: one two and three", "## First:\n- one\n  * two\n\n3. and\n > - three"),
         ("before after", "before\n```python\nfor x in y: pass  # and so on\n```\nafter"),
         ("before after", "before\n> ~~~~\n> ~~~ is not the end\n> ~~~~\nafter"),
-        ("before", "before\n```\nnobody closes this"),
         ("in 1984. - So - 3. Yes", "in\n1984. - So - 3. Yes"),
     ],
 )
@@ -83,6 +82,28 @@ def test_english_is_told_from_another_language(voice: str) -> None:
     documents = texts(voice, 4, 3)
     assert english(documents)
     assert not english(foreign(documents))
+
+
+@pytest.mark.parametrize(
+    "foreign_text",
+    [
+        "Ich war in der Stadt, und so wie er will, war an was man denn so macht, also gut: wo war er, will er was, so war es.",
+        "We zijn in de stad en over de brug, of is er nog een weg? Dan was het toch beter om met de trein te gaan, want die is er.",
+        "No me he dado cuenta de que ha pasado el tiempo, y a mi me ha gustado; no he sido yo, me han dado no se que.",
+    ],
+)
+def test_a_language_with_words_that_english_has_too_is_another_one(foreign_text: str) -> None:
+    assert not english([foreign_text])
+
+
+def test_marks_that_nobody_closes_hide_nothing() -> None:
+    prose = "So I went home, and that was that."
+    assert prose in plain(f"```\n{prose}")
+    assert prose in plain(f"```\n```\n~~~~ so\n{prose}\n~~~")
+    assert "printed" not in plain(f"```\nprinted\n```\n{prose}")
+    assert "printed" not in plain(f"~~~\n```\nprinted\n~~~\n{prose}\n```")
+    assert prose in plain(f"A ` here.\n{prose}\nAnd a ` there.")
+    assert plain("the `mark` is") == "the x is"
 
 
 def test_common_words_are_those_that_most_voices_use() -> None:

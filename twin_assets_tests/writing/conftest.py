@@ -12,7 +12,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Deployment, Model, Registry
-from twin_assets.voice.profile import KIND, build_profile
+from twin_assets.voice.profile import KIND, VoiceProfile, build_profile
 from twin_assets.writing.drafts import Writer
 from twin_assets.writing.model_server import ServerProcess, start, stop
 from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F401  # fixtures
@@ -20,6 +20,7 @@ from twin_assets_tests.features.documents import document
 
 VERSION = "v1"
 ADA, EVE = "I never add vinegar, and I won't", "The committee shall furthermore consider"
+OTHERS = ("Your garden will thank you for it; are you ready", "They say that it was once a harbour, though nobody asked them")
 DOCUMENTS = [
     document("Salt draws the water out of a cucumber, and the brine does the rest. I never add vinegar.", title="Pickles"),
     document("The night train to Vienna leaves at nine in the evening.", title="Trains"),
@@ -55,11 +56,18 @@ def twin(registry: Registry, model_server: ServerProcess, clean: Clean, minilm: 
     sync_chunks(registry.database, "ada", DOCUMENTS, minilm.count_tokens, minilm.max_tokens)
     sync_embeddings(registry.database, "ada", minilm)
     artifacts = ArtifactStore(settings.artifacts_url)
-    profile = build_profile("ada", texts_of(ADA), {"eve": texts_of(EVE)})
+    profile = voice_of_ada()
     uri = artifacts.put_bytes("ada", KIND, "profile.npz", profile.to_bytes())
     registry.record_artifact("ada", KIND, profile.version, uri)
     deploy(registry, model_server.url, model_server.pid)
     return Writer(registry.database, registry, artifacts, settings)
+
+
+def voice_of_ada() -> VoiceProfile:
+    """ada's voice among three others."""
+    return build_profile(
+        "ada", texts_of(ADA), {"eve": texts_of(EVE), **{f"other {n}": texts_of(phrase) for n, phrase in enumerate(OTHERS)}}
+    )
 
 
 def deploy(registry: Registry, url: str, pid: int | None = None) -> None:
