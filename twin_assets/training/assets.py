@@ -111,7 +111,7 @@ def _train(
         context.log.info(f"model {plan.version} was trained before: nothing to do")
         return finished_figures(plan)
     config = write_config(plan, training_file, settings)
-    context.log.info(f"training model {plan.version} with {settings.training_config.name}; the trainer prints to {plan.log}")
+    context.log.info(f"training model {plan.version} with {settings.training_config}; the trainer prints to {plan.log}")
     try:
         invocation = pipes.run(
             context=context.op_execution_context,

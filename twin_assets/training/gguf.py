@@ -15,13 +15,14 @@ import structlog
 from twin_assets.models import trainable
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.training.recipes import chosen
 
 log = structlog.get_logger(__name__)
 
 
 def base_gguf(settings: Settings) -> Path:
     """The base model as GGUF, made once."""
-    base = trainable(settings.base_model, settings)
+    base = trainable(chosen(settings).base_model, settings)
     target = _folder(settings) / f"{base.name}-f16.gguf"
     if not target.exists():
         _convert(base, target, settings)

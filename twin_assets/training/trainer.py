@@ -15,12 +15,22 @@ import yaml
 from twin_assets.models import file_hash, trainable
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.training.recipes import chosen
 from twin_assets.training.trainer_main import alone_in
 
 PLUGIN = "twin_assets.training.axolotl_plugin.TwinPlugin"
 TRAINER_MODULE = "twin_assets.training.trainer_main"
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+SFT_DATA = {"ds_type": "json", "type": "chat_template", "field_messages": "messages"}
+DPO_DATA = {
+    "ds_type": "json",
+    "split": "train",
+    "type": "chat_template.default",
+    "field_messages": "messages",
+    "field_chosen": "chosen",
+    "field_rejected": "rejected",
+}
 LOG_TAIL = 12
 
 
@@ -72,16 +82,11 @@ def make_plan(author: str, dataset_version: str, settings: Settings) -> Plan:
     """Decides a training.
 
     Raises:
-        TwinError: When the configuration file is missing or is not a mapping.
+        TwinError: When there is no such recipe.
     """
-    if not settings.training_config.exists():
-        raise TwinError(f"There is no training configuration {settings.training_config}. Set TWIN_TRAINING_CONFIG to an axolotl YAML file.")
-    recipe = yaml.safe_load(settings.training_config.read_text())
-    if not isinstance(recipe, dict):
-        raise TwinError(f"{settings.training_config} is not an axolotl configuration: a mapping of settings is expected.")
-    if settings.training_max_steps:
-        recipe["max_steps"] = settings.training_max_steps
-    return Plan(author, dataset_version, settings.base_model, recipe, settings.home)
+    recipe = chosen(settings)
+    bounds = {"max_steps": settings.training_max_steps} if settings.training_max_steps else {}
+    return Plan(author, dataset_version, recipe.base_model, {**recipe.axolotl, **bounds}, settings.home)
 
 
 def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
@@ -102,7 +107,7 @@ def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
         **_bounded(plan.recipe, len(training_file.read_text(encoding="utf-8").splitlines())),
         "bf16": bool(plan.recipe.get("bf16")) and bf16_is_fast(),
         "base_model": str(trainable(plan.base_model, settings)),
-        "datasets": [{"path": str(training_file), "ds_type": "json", "type": "chat_template", "field_messages": "messages"}],
+        "datasets": [{"path": str(training_file), **(DPO_DATA if plan.recipe.get("rl") == "dpo" else SFT_DATA)}],
         # the data enter axolotl's cache key by their path alone
         "dataset_prepared_path": str(plan.folder / f"prepared-{file_hash(training_file)[:12]}"),
         "output_dir": str(plan.adapter),

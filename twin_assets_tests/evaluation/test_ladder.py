@@ -44,6 +44,7 @@ from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
 from twin_assets.training.dataset import Dataset, build_dataset, write_dataset
+from twin_assets.training.recipes import chosen
 from twin_assets.voice.encoder import SecondOpinion, second_opinion
 from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import VerbatimIndex
@@ -289,7 +290,7 @@ def _trained(world: World, folder: Path) -> tuple[Registry, ArtifactStore]:
     registry.record_artifact("ada", "instruct_dataset", world.dataset.version, dataset)
     profile = artifacts.put_bytes("ada", KIND, "profile.npz", world.profile.to_bytes())
     registry.record_artifact("ada", KIND, world.profile.version, profile)
-    registry.record_model(Model("twin-v1", "ada", world.dataset.version, "config", world.settings.base_model, dataset))
+    registry.record_model(Model("twin-v1", "ada", world.dataset.version, "config", chosen(world.settings).base_model, dataset))
     return registry, artifacts
 
 

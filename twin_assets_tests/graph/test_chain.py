@@ -24,6 +24,7 @@ from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
+from twin_assets.training.recipes import FOLDER
 from twin_assets.training.trainer import make_plan
 from twin_assets.voice.profile import KIND, VoiceProfile, latest
 from twin_assets.writing import model_server
@@ -231,7 +232,9 @@ def test_a_crashing_trainer_shows_its_last_lines_and_the_old_twin_serves(
 ) -> None:
     before = registry.deployment(SAMPLE_AUTHOR)
     broken = tmp_path / "broken.yaml"
-    broken.write_text(small.training_config.read_text().replace("optimizer: adamw_torch", "optimizer: no_such_optimizer"))
+    broken.write_text(
+        (FOLDER / f"{small.training_config}.yaml").read_text().replace("optimizer: adamw_torch", "optimizer: no_such_optimizer")
+    )
     monkeypatch.setenv("TWIN_TRAINING_CONFIG", str(broken))
     get_settings.cache_clear()
     try:

