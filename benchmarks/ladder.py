@@ -28,7 +28,8 @@ from twin_assets.sample import SAMPLE_AUTHOR
 from twin_assets.settings import Settings, get_settings
 from twin_assets.store.database import Database, open_database
 from twin_assets.training import trainer
-from twin_assets.training.dataset import Dataset, Example, build_dataset, write_dataset
+from twin_assets.training.dataset import Dataset, Example, write_dataset
+from twin_assets.training.examples import build_dataset
 from twin_assets.training.gguf import base_gguf, merged_gguf
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.writing.prompts import Brief

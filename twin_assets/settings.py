@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_PROMPT_KIND = re.compile(r"(?P<kind>brief|rag|continue|code)(?:=(?P<weight>\d{1,4}(?:\.\d{1,4})?))?")
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
 
 
@@ -74,6 +75,11 @@ class Settings(BaseSettings):
     passage_min_words: int = Field(60, ge=10, description="Shortest passage that becomes a training answer.")
     passage_max_words: int = Field(200, ge=20, description="Longest passage that becomes a training answer.")
     max_passages: int = Field(480, ge=1, description="At most this many passages are trained on, spread evenly over the documents.")
+
+    prompt_kinds: str = Field(
+        "brief",
+        description="Kinds of prompts that training passages are asked for with: brief, rag, continue, code; rag=2 is twice as often.",
+    )
 
     trainer_python: Path = Field(
         PROJECT_ROOT / ".venv-trainer" / "bin" / "python", description="Python of the environment that axolotl lives in."
@@ -138,6 +144,22 @@ class Settings(BaseSettings):
     def api_names(self) -> list[str]:
         """Names under which the API may be called: a web page must not reach it under its own."""
         return ["localhost", "127.0.0.1", "[::1]", *_listed(self.api_hosts)]
+
+    @field_validator("prompt_kinds")
+    @classmethod
+    def _kinds_of_prompts(cls, kinds: str) -> str:
+        if not (found := _listed(kinds)):
+            raise ValueError("at least one kind of prompt is needed")
+        for kind in found:
+            if not (match := _PROMPT_KIND.fullmatch(kind)) or not float(match["weight"] or 1):
+                raise ValueError(f"{kind!r} is no kind of prompt: brief, rag, continue or code, each with =N where it is not 1")
+        return kinds
+
+    @property
+    def prompt_weights(self) -> dict[str, float]:
+        """How often each kind of prompt is made, beside the others."""
+        matches = [match for kind in _listed(self.prompt_kinds) if (match := _PROMPT_KIND.fullmatch(kind))]
+        return {match["kind"]: float(match["weight"] or 1) for match in matches}
 
     @property
     def controls(self) -> list[str]:

@@ -21,6 +21,17 @@ def test_the_api_answers_to_this_machine_and_to_the_names_that_are_listed() -> N
     assert Settings(api_hosts="*").api_names[3:] == ["*"]
 
 
+def test_kinds_of_prompts_have_a_weight_each() -> None:
+    assert Settings().prompt_weights == {"brief": 1}
+    assert Settings(prompt_kinds="brief=3, rag, code=0.5").prompt_weights == {"brief": 3, "rag": 1, "code": 0.5}
+
+
+@pytest.mark.parametrize("kinds", ["", "poem", "brief=", "brief=-1", "brief=0", "brief rag"])
+def test_what_is_no_kind_of_prompt_is_refused(kinds: str) -> None:
+    with pytest.raises(ValueError, match="kind of prompt"):
+        Settings(prompt_kinds=kinds)
+
+
 @pytest.mark.parametrize("name", ["https://twin.example.org", "twin.example.org:8000", "twin*", "a.*.org", "two names", "[fe80"])
 def test_what_is_no_host_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is no host name"):

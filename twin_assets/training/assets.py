@@ -9,13 +9,16 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError  # not exported; dagster is pinned
 
-from twin_assets.cleaning.documents import load_documents, split
+from twin_assets.cleaning.documents import Document, Split, load_documents, split
+from twin_assets.features.retrieval import Retriever
+from twin_assets.features.search import Filters
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
-from twin_assets.training.dataset import build_dataset, write_dataset
+from twin_assets.training.dataset import write_dataset
+from twin_assets.training.examples import Notes, build_dataset
 from twin_assets.training.trainer import (
     Plan,
     finished,
@@ -40,7 +43,7 @@ DATASET, ADAPTER = "instruct_dataset", "adapter_weights"
     kinds={"python", "parquet"},
     owners=["team:twin"],
     tags={"cost": "cpu"},
-    code_version="1",
+    code_version="2",
 )
 def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
     """Prompts made for the author's **verbatim** passages: what the twin learns from.
@@ -51,7 +54,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
     """
     author, settings = context.partition_key, platform.settings()
     try:
-        dataset = build_dataset(author, split(load_documents(platform.database(), author), settings.held_out_share), settings)
+        parts = split(load_documents(platform.database(), author), settings.held_out_share)
+        dataset = build_dataset(author, parts, settings, _notes(platform, author, parts) if "rag" in settings.prompt_weights else None)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     with tempfile.TemporaryDirectory() as folder:
@@ -102,6 +106,26 @@ def adapter_weights(context: dg.AssetExecutionContext, platform: PlatformResourc
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return dg.MaterializeResult(metadata=_metadata(model, dict(model.figures)), data_version=dg.DataVersion(model.version))
+
+
+def _notes(platform: PlatformResource, author: str, parts: Split) -> Notes:
+    """Retrieval as drafts get it, from the other documents that are learned from.
+
+    Raises:
+        TwinError: When nothing was embedded yet.
+    """
+    settings = platform.settings()
+    retriever, withheld = Retriever(platform.database(), settings), {document.id for document in parts.held_out}
+    if not retriever.find(author, author, 1):
+        raise TwinError(
+            f"Nothing of {author}'s can be searched yet, which prompts of kind rag need. Materialize features/embeddings first."
+        )
+
+    def notes(document: Document, query: str) -> list[str]:
+        beside = Filters(exclude=frozenset(withheld | {document.id}))
+        return [passage.text for passage in retriever.find(author, query, settings.context_passages, beside)]
+
+    return notes
 
 
 def _train(

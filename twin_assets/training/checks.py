@@ -1,31 +1,75 @@
 """Checks on the dataset and on the training."""
 
+from collections.abc import Callable
+
 import dagster as dg
 
+from twin_assets.cleaning.documents import Document, load_documents
 from twin_assets.cleaning.quality import Finding
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
+from twin_assets.training import quality
 from twin_assets.training.assets import adapter_weights, instruct_dataset
-from twin_assets.training.dataset import load_dataset
+from twin_assets.training.dataset import Dataset, load_dataset
 from twin_assets.training.leaks import find_leaks
-from twin_assets.training.quality import no_leaks, training_converged
 
 
 @dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
 def held_out_is_unseen(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
     """No held-out passage stands in the training split, exactly or nearly: a twin graded on what it has read proves nothing."""
-    artifact = platform.registry().latest_artifact(context.partition_key, "instruct_dataset")
-    if artifact is None:
-        return dg.AssetCheckResult(passed=False, description="There is no dataset.")
-    dataset = load_dataset(platform.artifacts().local(artifact.uri))
-    return _result(no_leaks(find_leaks(dataset.train, dataset.held_out), len(dataset.held_out)))
+    return _of_dataset(context, platform, lambda found: quality.no_leaks(find_leaks(found.train, found.held_out), len(found.held_out)))
+
+
+@dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
+def answers_are_verbatim(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """Nearly every word of the answers stands in the author's document, in that order: a twin learns from nobody else."""
+    own = {document.id: f"{document.text_for_voice}\n{document.text_for_rag}" for document in _documents(context, platform)}
+    return _of_dataset(context, platform, lambda found: quality.answers_are_verbatim([*found.train, *found.held_out], own))
+
+
+@dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
+def key_terms_are_present(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """What the author writes about most stands in the answers: passages that leave it out make a twin of somebody else."""
+    documents = {document.id: document.text_for_voice for document in _documents(context, platform)}
+
+    def judge(found: Dataset) -> Finding:
+        withheld = found.withheld | {example.document_id for example in found.held_out}
+        return quality.key_terms_are_present(found.train, [text for key, text in documents.items() if key not in withheld])
+
+    return _of_dataset(context, platform, judge)
+
+
+@dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
+def enough_to_learn_from(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """There are enough passages, with enough words, to hear a voice in."""
+    least = platform.settings().min_training_words
+    return _of_dataset(context, platform, lambda found: quality.enough_to_learn_from(found.train, least))
+
+
+@dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
+def split_by_document_and_date(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """No document is on both sides, and what is held out is newer than what is learned from."""
+    return _of_dataset(context, platform, lambda found: quality.split_by_document_and_date(found.train, found.held_out))
 
 
 @dg.asset_check(asset=adapter_weights, blocking=True, partitions_def=authors)
 def loss_fell(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
     """The training's loss stayed a number and ended below where it began."""
     model = platform.registry().latest_model(context.partition_key)
-    return _result(training_converged(model.figures if model else {}))
+    return _result(quality.training_converged(model.figures if model else {}))
+
+
+def _of_dataset(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource, judge: Callable[[Dataset], Finding]
+) -> dg.AssetCheckResult:
+    artifact = platform.registry().latest_artifact(context.partition_key, "instruct_dataset")
+    if artifact is None:
+        return dg.AssetCheckResult(passed=False, description="There is no dataset.")
+    return _result(judge(load_dataset(platform.artifacts().local(artifact.uri))))
+
+
+def _documents(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> list[Document]:
+    return load_documents(platform.database(), context.partition_key)
 
 
 def _result(finding: Finding) -> dg.AssetCheckResult:

@@ -66,6 +66,24 @@ def find_leaks(train: Sequence[Answered], held_out: Sequence[Answered]) -> list[
     return leaks
 
 
+def duplicates(examples: Sequence[Answered]) -> dict[UUID, UUID]:
+    """Passages that repeat an earlier one, each with that one: the same words, or half of the shorter one's shingles or more."""
+    kept: dict[UUID, int] = {}
+    by_shingle: dict[tuple[str, ...], list[UUID]] = defaultdict(list)
+    found: dict[UUID, UUID] = {}
+    for example in examples:
+        own = _runs(_words(example.answer), SHINGLE_WORDS)
+        shared = Counter(key for shingle in own for key in by_shingle.get(shingle, ()))
+        original = next((key for key, count in shared.items() if count / min(len(own), kept[key]) >= CONTAINMENT), None)
+        if original:
+            found[example.id] = original
+            continue
+        kept[example.id] = len(own)
+        for shingle in own:
+            by_shingle[shingle].append(example.id)
+    return found
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.casefold().replace("’", "'")))
 

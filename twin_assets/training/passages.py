@@ -13,18 +13,18 @@ _WORD = re.compile(r"\S+")
 Span = tuple[int, int]
 
 
-def passages(text: str, min_words: int, max_words: int) -> list[str]:
-    """Verbatim runs of whole paragraphs, each of ``min_words`` to ``max_words``.
+def passages(text: str, min_words: int, max_words: int) -> list[Span]:
+    """Where verbatim runs of whole paragraphs begin and end, each of ``min_words`` to ``max_words``.
 
     A text that is short as a whole is one passage. A paragraph that is too long is cut at sentence ends (a sentence that is too
     long, between words). The cuts lose as few words as can be and make the passages as even as can be.
     """
-    text = text.strip()
     words = len(text.split())
     if words <= max_words:
-        return [text] if words >= SHORTEST_DOCUMENT_WORDS else []
+        start = len(text) - len(text.lstrip())
+        return [(start, start + len(text.strip()))] if words >= SHORTEST_DOCUMENT_WORDS else []
     runs = _best_runs(text, _units(text, max_words), min_words, max_words)
-    return [text[start:end] for start, end in runs if len(text[start:end].split()) >= min_words]
+    return [(start, end) for start, end in runs if _count(text, start, end) >= min_words]
 
 
 def _units(text: str, max_words: int) -> list[Span]:

@@ -3,10 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
+from twin_assets.cleaning.documents import COUNTED_KINDS, MIN_HELD_OUT_WORDS
 from twin_assets.cleaning.quality import Finding
+from twin_assets.training.dataset import Example
 from twin_assets.training.leaks import Leak
 
+MIN_VERBATIM = 0.95
+MIN_TERMS, KEY_TERMS = 0.8, 50
+MIN_EXAMPLES, MIN_WORDS = 20, 1000
+HOW_TO_ADD = "Add more of the author's writing (`twin add NAME --source PATH_OR_URL`)."
 MIN_STEPS = 10  # below, the first and the last losses are of different batches rather than of different models
 
 
@@ -19,6 +26,104 @@ def no_leaks(leaks: Sequence[Leak], held_out: int) -> Finding:
         f"{len(leaks)} training passages repeat held-out ones." if leaks else f"None of {held_out} held-out passages was trained on."
     )
     return Finding(not leaks, description, {"leaks": len(leaks), "held_out": held_out, "pairs": pairs})
+
+
+def answers_are_verbatim(examples: Sequence[Example], documents: Mapping[UUID, str]) -> Finding:
+    """Nearly every word of the answers stands in the author's document, in that order: a twin learns from nobody else.
+
+    Args:
+        examples: All that is learned from.
+        documents: The author's own text of each document, prose and code.
+    """
+    words, own = 0, 0
+    strange: list[str] = []
+    for example in examples:
+        count = len(example.answer.split())
+        words += count
+        if example.answer in documents.get(example.document_id, ""):
+            own += count
+        else:
+            strange.append(str(example.id))
+    share = own / words if words else 0.0
+    description = (
+        f"{share:.1%} of {words:,} words in the answers stand in the author's documents as they are; {MIN_VERBATIM:.0%} are needed."
+    )
+    if strange:
+        description += f" {len(strange)} answers do not. Materialize training/instruct_dataset again."
+    return Finding(share >= MIN_VERBATIM, description, {"verbatim": round(share, 4), "words": words, "strange": strange[:5]})
+
+
+def key_terms_are_present(examples: Sequence[Example], documents: Sequence[str]) -> Finding:
+    """What the author writes about most is asked for and answered: passages that leave it out make a twin of somebody else.
+
+    Args:
+        examples: All that is learned from.
+        documents: The documents that they are from.
+    """
+    terms = key_terms(documents)
+    if not terms:
+        return Finding(True, "The documents have no key terms: no word stands in two of them.", {"terms": 0})
+    said = " ".join(example.answer.casefold() for example in examples)
+    missing = [term for term in terms if term not in said]
+    share = 1 - len(missing) / len(terms)
+    description = f"{share:.0%} of the {len(terms)} key terms of the documents stand in the answers; {MIN_TERMS:.0%} are needed."
+    if missing:
+        description += f" Missing: {', '.join(missing[:10])}. Raise TWIN_MAX_PASSAGES."
+    return Finding(share >= MIN_TERMS, description, {"share": round(share, 4), "missing": missing[:20]})
+
+
+def key_terms(documents: Sequence[str], most: int = KEY_TERMS) -> list[str]:
+    """The words of most weight over all documents (TF-IDF), that stand in at least two."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    word = r"(?u)\b[^\W\d_]{4,}\b"
+    vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True, min_df=2, max_features=5000, token_pattern=word)
+    try:
+        rows = vectorizer.fit_transform(documents).tocoo()  # pyright: ignore[reportAttributeAccessIssue]  # a sparse matrix
+    except ValueError:  # nothing but stop words, or nothing twice
+        return []
+    names = vectorizer.get_feature_names_out()
+    weights = dict.fromkeys(map(str, names), 0.0)
+    for column, weight in zip(rows.col, rows.data, strict=True):
+        weights[str(names[column])] += float(weight)
+    return sorted(weights, key=lambda term: (-round(weights[term], 6), term))[:most]
+
+
+def enough_to_learn_from(examples: Sequence[Example], min_words: int) -> Finding:
+    """There are enough passages, with enough words, to hear a voice in."""
+    words, least = sum(example.words for example in examples), min(MIN_WORDS, min_words)
+    passed = len(examples) >= MIN_EXAMPLES and words >= least
+    description = f"{len(examples)} passages with {words:,} words; {MIN_EXAMPLES} with {least:,} are needed."
+    return Finding(passed, description if passed else f"{description} {HOW_TO_ADD}", {"examples": len(examples), "words": words})
+
+
+def split_by_document_and_date(train: Sequence[Example], held_out: Sequence[Example]) -> Finding:
+    """No document is on both sides, and what is held out is newer: a twin is measured on what came after all that it read.
+
+    Comments, code and very short pieces are never held out, so newer ones may be learned from.
+    """
+    both = {example.document_id for example in train} & {example.document_id for example in held_out}
+    dates = [example.published_at for example in held_out if example.published_at]
+    oldest = min(dates, default=None)
+    newer = {
+        example.document_id
+        for example in train
+        if oldest
+        and example.published_at
+        and example.published_at > oldest
+        and example.kind in COUNTED_KINDS
+        and example.words >= MIN_HELD_OUT_WORDS
+    }
+    figures: dict[str, int | float | list[str]] = {"both": len(both), "newer": len(newer)}
+    if not both and not newer:
+        return Finding(True, "No document is on both sides, and none that is learned from is newer than what is held out.", figures)
+    named = ", ".join(sorted(map(str, both | newer))[:5])
+    return Finding(
+        False,
+        f"{len(both)} documents are on both sides, and {len(newer)} that are learned from are newer than the oldest held-out one: {named}. "
+        "Materialize training/instruct_dataset again.",
+        figures,
+    )
 
 
 def training_converged(figures: Mapping[str, Any]) -> Finding:

@@ -13,6 +13,7 @@ from twin_assets.training.dataset import Dataset, load_dataset, write_dataset
 from twin_assets_tests.checks.world import AUTHOR, HEALTHY_REPORT, Poison, World, healthy_texts, record_texts, sql
 
 ACCOUNTS = ("cleaning/dropped_documents:every_post_accounted_for", "cleaning/dropped_documents:every_post_is_accounted_for")
+SPLIT, ENOUGH = "training/instruct_dataset:split_by_document_and_date", "training/instruct_dataset:enough_to_learn_from"
 OWN_WORDS = "cleaning/cleaned_documents:own_words_only"
 PUNCTUATION = "cleaning/cleaned_documents:punctuation_is_kept"
 
@@ -81,6 +82,28 @@ def another_dataset(change: Callable[[Dataset], Dataset]) -> Callable[[World], N
 
 def leaky(dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, train=[*dataset.train, dataset.held_out[0]])
+
+
+def reworded(dataset: Dataset) -> Dataset:
+    return dataclasses.replace(dataset, train=[dataclasses.replace(one, answer=f"{one.answer} Furthermore.") for one in dataset.train])
+
+
+def of_one_document(dataset: Dataset) -> Dataset:
+    return dataclasses.replace(dataset, train=[one for one in dataset.train if one.document_id == dataset.train[0].document_id])
+
+
+def a_tenth(dataset: Dataset) -> Dataset:
+    return dataclasses.replace(dataset, train=sorted(dataset.train, key=lambda one: -one.words)[: len(dataset.train) // 10])
+
+
+def turned_around(dataset: Dataset) -> Dataset:
+    oldest = min(one.published_at for one in dataset.train if one.published_at)
+    return dataclasses.replace(dataset, held_out=[dataclasses.replace(one, published_at=oldest) for one in dataset.held_out])
+
+
+def cut_in_two(dataset: Dataset) -> Dataset:
+    document = dataset.train[0].document_id
+    return dataclasses.replace(dataset, held_out=[dataclasses.replace(dataset.held_out[0], document_id=document), *dataset.held_out[1:]])
 
 
 def all_of_it(dataset: Dataset) -> Dataset:
@@ -271,7 +294,14 @@ VOICE = {
 TRAINING = {
     "instruct_dataset:held_out_is_unseen": [
         Poison("a held-out passage is trained on", another_dataset(leaky)),
-        Poison("nothing is held out", another_dataset(all_of_it)),
+        Poison("nothing is held out", another_dataset(all_of_it), [SPLIT]),
+    ],
+    "instruct_dataset:answers_are_verbatim": [Poison("answers that another model wrote", another_dataset(reworded))],
+    "instruct_dataset:key_terms_are_present": [Poison("one subject of many", another_dataset(of_one_document), [ENOUGH])],
+    "instruct_dataset:enough_to_learn_from": [Poison("hardly anything", another_dataset(a_tenth))],
+    "instruct_dataset:split_by_document_and_date": [
+        Poison("the oldest is held out", another_dataset(turned_around)),
+        Poison("a document on both sides", another_dataset(cut_in_two)),
     ],
     "adapter_weights:loss_fell": [
         Poison("the loss rose", lambda world: world.change_model(loss_last=5.0)),

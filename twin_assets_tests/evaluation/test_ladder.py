@@ -43,7 +43,8 @@ from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
-from twin_assets.training.dataset import Dataset, build_dataset, write_dataset
+from twin_assets.training.dataset import Dataset, write_dataset
+from twin_assets.training.examples import build_dataset
 from twin_assets.training.recipes import chosen
 from twin_assets.voice.encoder import SecondOpinion, second_opinion
 from twin_assets.voice.evidence import NotEnough

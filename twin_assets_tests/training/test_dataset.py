@@ -10,8 +10,9 @@ from sklearn.utils import check_random_state
 
 from twin_assets.cleaning.documents import Document, Split
 from twin_assets.settings import Settings
-from twin_assets.training.dataset import TooLittleText, build_dataset, load_dataset, nearest_heading, write_dataset
-from twin_assets.training.leaks import find_leaks
+from twin_assets.training.dataset import PROMPT_KINDS, Dataset, load_dataset, write_dataset
+from twin_assets.training.examples import TooLittleText, build_dataset, nearest_heading
+from twin_assets.training.leaks import duplicates, find_leaks
 from twin_assets.writing.prompts import Brief, messages
 
 NAMESPACE = UUID(int=7)
@@ -135,7 +136,7 @@ def test_nothing_to_hold_out_is_too_little(settings: Settings, split: Split) -> 
 
 
 def test_without_a_title_the_prompt_names_what_the_first_sentence_is_about(settings: Settings, split: Split) -> None:
-    text = "Cucumber futures collapsed on Tuesday. " + prose(1, 1, 50)
+    text = "Cucumber futures collapsed on Tuesday. " + prose(61, 1, 50)
     split.train.append(document(60, text, title=None, platform="linkedin"))
     example = next(one for one in build_dataset("ada", split, settings).train if one.title is None)
     asked = json.dumps(example.messages[:-1])
@@ -164,3 +165,85 @@ def test_a_passage_that_holds_a_role_marker_is_not_trained_on(settings: Settings
     dataset = build_dataset("ada", Split([*split.train, forged], split.held_out), settings)
     assert forged.id in {example.document_id for example in dataset.train}
     assert not any("<|im_start|>" in example.answer for example in dataset.train)
+
+
+def _kinds(dataset: Dataset) -> dict[str, int]:
+    return {kind: count for kind in PROMPT_KINDS if (count := dataset.figures[f"prompts_{kind}"])}
+
+
+def test_passages_are_asked_for_in_several_ways_and_held_out_ones_by_a_brief(settings: Settings, split: Split) -> None:
+    split.train[0] = document(0, prose(0, paragraphs=9))
+    chosen = settings.model_copy(update={"prompt_kinds": "brief,rag,continue"})
+    dataset = build_dataset("ada", split, chosen, lambda document, query: [f"A note for {document.title}."])
+    assert set(_kinds(dataset)) == {"brief", "rag", "continue"}
+    assert dataset == build_dataset("ada", split, chosen, lambda document, query: [f"A note for {document.title}."])
+    for example in dataset.train:
+        asked = example.messages[-2]["content"]
+        assert ("Notes from my earlier writing:\n- A note for" in asked) == (example.prompt_kind == "rag")
+        assert asked.startswith("Continue a") == (example.prompt_kind == "continue")
+    assert {example.prompt_kind for example in dataset.held_out} == {"brief"}
+    assert _kinds(build_dataset("ada", split, chosen)).keys() == {"brief", "continue"}
+
+
+def test_what_is_gone_on_from_stands_right_before_the_passage(settings: Settings, split: Split) -> None:
+    long = document(0, prose(0, paragraphs=9))
+    split.train[0] = long
+    dataset = build_dataset("ada", split, settings.model_copy(update={"prompt_kinds": "continue"}))
+    found = [example for example in dataset.train if example.document_id == long.id and example.prompt_kind == "continue"]
+    assert found
+    for example in found:
+        assert long.text_for_voice[example.start :].startswith(example.answer)
+        said = example.messages[-2]["content"].partition("It goes so far: ")[2].split()
+        assert long.text_for_voice[: example.start].split()[-len(said) :] == said
+        assert len(said) <= 60
+
+
+def test_a_note_that_holds_the_answer_is_not_shown(settings: Settings, split: Split) -> None:
+    chosen = settings.model_copy(update={"prompt_kinds": "rag"})
+    dataset = build_dataset("ada", split, chosen, lambda document, query: [document.text_for_voice.upper()])
+    assert _kinds(dataset) == {"brief": len(dataset.train)}
+
+
+def test_a_prompt_too_long_to_be_read_whole_becomes_a_brief(settings: Settings, split: Split) -> None:
+    chosen = settings.model_copy(update={"prompt_kinds": "rag", "passage_max_words": 300})
+    notes = [f"{letter}{number} " * 12 for number, letter in enumerate("abcdefghijklmnop")]
+    assert _kinds(build_dataset("ada", split, chosen, lambda document, query: notes)) == {"brief": 16}
+
+
+def test_passages_that_repeat_one_another_are_learned_once(settings: Settings, split: Split) -> None:
+    clean = build_dataset("ada", split, settings)
+    again = document(50, f"{split.train[3].text_for_voice} Posted again!", platform="linkedin")
+    dataset = build_dataset("ada", Split([*split.train, again], split.held_out), settings)
+    assert again.id not in {example.document_id for example in dataset.train}
+    assert dataset.duplicates == dataset.figures["duplicates_dropped"] > clean.duplicates == 0
+    assert duplicates([*clean.train, clean.train[0]]) == {clean.train[0].id: clean.train[0].id}
+
+
+def test_documents_in_another_language_are_not_learned_from(settings: Settings, split: Split) -> None:
+    spoken = [replace(one, language="en") for one in split.train]
+    dataset = build_dataset("ada", Split([*spoken, replace(document(50), language="de"), document(51)], split.held_out), settings)
+    assert dataset.foreign == 1
+    learned = {example.document_id for example in dataset.train}
+    assert document(50).id not in learned and document(51).id in learned
+
+
+def test_code_is_asked_for_by_what_it_says_of_itself(settings: Settings, split: Split) -> None:
+    code = 'def salt(jar):\n    """Weighs the brine for a jar, in grams."""\n    return jar * 0.035 if jar else None\n\nprint(salt(1000))'
+    written = replace(document(70, "", title="brine.py"), kind="code", text_for_rag=f"\n{code}\n")
+    chosen = settings.model_copy(update={"prompt_kinds": "brief=9,code"})
+    dataset = build_dataset("ada", Split([*split.train, written], split.held_out), chosen)
+    (example,) = [example for example in dataset.train if example.prompt_kind == "code"]
+    assert example.messages[-2]["content"] == "Write a piece of code about: brine.py: Weighs the brine for a jar, in grams."
+    assert example.answer == code == written.text_for_rag[example.start :].strip()
+    assert _kinds(build_dataset("ada", Split([*split.train, written], split.held_out), settings)).keys() == {"brief"}
+
+
+def test_every_row_says_where_it_is_from(settings: Settings, split: Split, tmp_path: Path) -> None:
+    dataset = build_dataset("ada", split, settings)
+    write_dataset(dataset, tmp_path)
+    texts = {str(one.id): one.text_for_voice for one in split.train}
+    for row in pq.read_table(tmp_path / "train.parquet").to_pylist():
+        assert texts[row["document_id"]][row["start"] :].startswith(row["answer"])
+        assert (row["kind"], row["prompt_kind"], row["prompt_source"]) == ("article", "brief", "rule")
+        assert len(row["prompt_hash"]) == 16
+    assert len({example.prompt_hash for example in dataset.train}) == len(dataset.train)

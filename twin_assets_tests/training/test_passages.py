@@ -1,9 +1,15 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin_assets.training.passages import passages
+from twin_assets.training import passages as cutting
 
 MIN, MAX = 60, 200
+
+
+def passages(text: str, min_words: int, max_words: int) -> list[str]:
+    return [text[start:end] for start, end in cutting.passages(text, min_words, max_words)]
 
 
 def sentence(words: int) -> str:
@@ -22,7 +28,9 @@ texts = st.lists(st.one_of(paragraphs, st.text('ab.!?’" \n\t\u00a0🙂', max_s
 @given(texts)
 def test_every_passage_is_verbatim_and_of_the_right_length(text: str) -> None:
     found = passages(text, MIN, MAX)
-    assert all(passage in text for passage in found)
+    assert all(passage == passage.strip() for passage in found)
+    spans = cutting.passages(text, MIN, MAX)
+    assert spans == sorted(spans) and all(end <= start for (_, end), (start, _) in pairwise(spans))
     if len(text.split()) > MAX:
         assert all(MIN <= len(passage.split()) <= MAX for passage in found)
 
