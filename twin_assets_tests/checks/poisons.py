@@ -14,6 +14,7 @@ from twin_assets_tests.checks.world import AUTHOR, HEALTHY_REPORT, Poison, World
 
 ACCOUNTS = ("cleaning/dropped_documents:every_post_accounted_for", "cleaning/dropped_documents:every_post_is_accounted_for")
 SPLIT, ENOUGH = "training/instruct_dataset:split_by_document_and_date", "training/instruct_dataset:enough_to_learn_from"
+VERBATIM = "training/instruct_dataset:answers_are_verbatim"
 OWN_WORDS = "cleaning/cleaned_documents:own_words_only"
 PUNCTUATION = "cleaning/cleaned_documents:punctuation_is_kept"
 
@@ -228,7 +229,7 @@ CLEANED = {
         )
     ],
     "documents_present": [
-        Poison("nothing is left of an author", sql("delete from cleaning.cleaned_documents where author = :author"), ACCOUNTS)
+        Poison("nothing is left of an author", sql("delete from cleaning.cleaned_documents where author = :author"), [*ACCOUNTS, VERBATIM])
     ],
     "no_boilerplate_survives": [
         Poison(
@@ -293,8 +294,8 @@ VOICE = {
 
 TRAINING = {
     "instruct_dataset:held_out_is_unseen": [
-        Poison("a held-out passage is trained on", another_dataset(leaky)),
-        Poison("nothing is held out", another_dataset(all_of_it), [SPLIT]),
+        Poison("a held-out passage is trained on", another_dataset(leaky), [SPLIT]),
+        Poison("nothing is held out", another_dataset(all_of_it)),
     ],
     "instruct_dataset:answers_are_verbatim": [Poison("answers that another model wrote", another_dataset(reworded))],
     "instruct_dataset:key_terms_are_present": [Poison("one subject of many", another_dataset(of_one_document), [ENOUGH])],
