@@ -11,8 +11,8 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from twin_assets.evaluation.judge import Endpoint
 from twin_assets.evaluation.rungs import RungName, Task
+from twin_assets.writing.chat import Endpoint
 
 KEY = "sk-very-secret-7"
 MARK = "whelk"

@@ -10,9 +10,7 @@ from pydantic import SecretStr
 
 from twin_assets.evaluation import assets, judge
 from twin_assets.evaluation.judge import (
-    Endpoint,
     Judge,
-    JudgeDownError,
     Judgement,
     Metric,
     Tally,
@@ -27,6 +25,8 @@ from twin_assets.evaluation.report import to_html, to_markdown
 from twin_assets.evaluation.rungs import Ladder, Task
 from twin_assets.sample import control_texts
 from twin_assets.settings import Settings
+from twin_assets.writing import chat
+from twin_assets.writing.chat import ChatDownError, Endpoint
 from twin_assets_tests.evaluation.judges import KEY, MARK, Asked, Say, content, judging, knows, make_tasks, make_texts
 
 QUESTIONS = {"known": 36, "twin": 12, "twin_rag": 12, "twin_over_human": 12}
@@ -34,7 +34,7 @@ QUESTIONS = {"known": 36, "twin": 12, "twin_rag": 12, "twin_over_human": 12}
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "PAUSE", 0.0)
+    monkeypatch.setattr(chat, "PAUSE", 0.0)
 
 
 def judged(say: Say, tasks: list[Task] | None = None, **named: Any) -> tuple[Judgement, Asked]:
@@ -296,7 +296,7 @@ def test_the_name_of_a_judge_has_nothing_secret():
 def test_no_key_in_what_a_judge_that_is_down_is_told_of():
     with (
         judging(knows, lambda _: 401, body=json.dumps({"error": f"wrong key {KEY}"}).encode()) as there,
-        pytest.raises(JudgeDownError) as error,
+        pytest.raises(ChatDownError) as error,
     ):
         Judge(there.endpoint).ask("system", "{}", 1)
     assert KEY not in str(error.value)
