@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-_PROMPT_KIND = re.compile(r"(?P<kind>brief|rag|continue|code)(?:=(?P<weight>\d{1,4}(?:\.\d{1,4})?))?")
+_PROMPT_KIND = re.compile(r"(?P<kind>brief|rag|continue|rewrite|code)(?:=(?P<weight>\d{1,4}(?:\.\d{1,4})?))?")
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
 
 
@@ -78,8 +78,16 @@ class Settings(BaseSettings):
 
     prompt_kinds: str = Field(
         "brief",
-        description="Kinds of prompts that training passages are asked for with: brief, rag, continue, code; rag=2 is twice as often.",
+        description="Kinds of prompts that training passages are asked for with: brief, rag, continue, rewrite, code; rag=2 is twice as often.",
     )
+    teacher_url: str = Field(
+        "",
+        description="OpenAI-compatible endpoint, ending in /v1, whose model words the prompts of training passages; it is sent them; empty: none.",
+    )
+    teacher_model: str = Field("", description="Name of the model at TWIN_TEACHER_URL; empty where it serves one.")
+    teacher_key: SecretStr | None = Field(None, description="Key for TWIN_TEACHER_URL.")
+    teacher_dollars_asked: float = Field(0.0, ge=0, description="Price of a million tokens sent to TWIN_TEACHER_URL, in dollars.")
+    teacher_dollars_said: float = Field(0.0, ge=0, description="Price of a million tokens that TWIN_TEACHER_URL answers, in dollars.")
 
     trainer_python: Path = Field(
         PROJECT_ROOT / ".venv-trainer" / "bin" / "python", description="Python of the environment that axolotl lives in."
@@ -152,7 +160,7 @@ class Settings(BaseSettings):
             raise ValueError("at least one kind of prompt is needed")
         for kind in found:
             if not (match := _PROMPT_KIND.fullmatch(kind)) or not float(match["weight"] or 1):
-                raise ValueError(f"{kind!r} is no kind of prompt: brief, rag, continue or code, each with =N where it is not 1")
+                raise ValueError(f"{kind!r} is no kind of prompt: brief, rag, continue, rewrite or code, each with =N where it is not 1")
         return kinds
 
     @property

@@ -19,6 +19,7 @@ from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
 from twin_assets.training.dataset import write_dataset
 from twin_assets.training.examples import Notes, build_dataset
+from twin_assets.training.teacher import teacher_of
 from twin_assets.training.trainer import (
     Plan,
     finished,
@@ -32,7 +33,7 @@ from twin_assets.training.trainer import (
     write_config,
 )
 
-DATASET, ADAPTER = "instruct_dataset", "adapter_weights"
+DATASET, ADAPTER, TEACHER = "instruct_dataset", "adapter_weights", "teacher"
 
 
 @dg.asset(
@@ -55,21 +56,24 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
     author, settings = context.partition_key, platform.settings()
     try:
         parts = split(load_documents(platform.database(), author), settings.held_out_share)
-        dataset = build_dataset(author, parts, settings, _notes(platform, author, parts) if "rag" in settings.prompt_weights else None)
+        notes = _notes(platform, author, parts) if "rag" in settings.prompt_weights else None
+        teacher = teacher_of(settings, platform.artifacts().root / author / TEACHER)
+        dataset = build_dataset(author, parts, settings, notes, teacher)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(dataset, Path(folder))
         card = (Path(folder) / "README.md").read_text()
         uri = platform.artifacts().put_directory(author, DATASET, dataset.version, Path(folder))
-    platform.registry().record_artifact(author, DATASET, dataset.version, uri, dataset.figures)
+    figures = {**dataset.figures, **(teacher.figures if teacher else {})}
+    platform.registry().record_artifact(author, DATASET, dataset.version, uri, figures)
     examples = [
         dg.TableRecord({"prompt": example.messages[-2]["content"][:200], "answer": example.answer[:200], "words": example.words})
         for example in dataset.train[:5]
     ]
     return dg.MaterializeResult(
         metadata={
-            **dataset.figures,
+            **figures,
             "card": dg.MetadataValue.md(card),
             "examples": dg.MetadataValue.table(examples),
             "path": dg.MetadataValue.path(uri),

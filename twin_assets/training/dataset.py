@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 SplitName = Literal["train", "held_out"]
-PromptKind = Literal["brief", "continue", "rag", "code"]
+PromptKind = Literal["brief", "continue", "rag", "rewrite", "code"]
 PROMPT_KINDS: tuple[PromptKind, ...] = get_args(PromptKind)
 CODE = "code"
 
@@ -167,10 +167,10 @@ version: {dataset.version}
 
 **Answers** are the author's own passages, character by character: whole paragraphs, short posts whole, long paragraphs cut at
 sentence ends.
-**Prompts** are made by rule, without a language model: the document's title and the nearest heading, the platform, three to five
+**Prompts** are made by rule, unless the row says otherwise: the document's title and the nearest heading, the platform, three to five
 key phrases of the passage (TF-IDF over the author's passages) and its length rounded to tens. Of these briefs (brief), some come with notes
-from the author's other documents, as a draft is written (rag), some with the words before the passage (continue), and some ask for
-code: {_prompt_kinds(dataset.train)}.
+from the author's other documents, as a draft is written (rag), some with the words before the passage (continue), some with the same said
+plainly (rewrite), and some ask for code: {_prompt_kinds(dataset.train)}. Words of a prompt that are not by rule are by: {_sources(dataset.train)}.
 **The split** is by document and date: the newest documents are held out. No document is in both.
 **Leaks**: training passages with the words of a held-out one, half of its 5-word shingles, or a run of 13 words were dropped: {leaks}.
 **Repetitions**: {dataset.duplicates} passages that share half of the shorter one's 5-word shingles with another one were dropped, and
@@ -183,6 +183,10 @@ code: {_prompt_kinds(dataset.train)}.
 def _dates(examples: Sequence[Example]) -> str:
     dates = [example.published_at.date().isoformat() for example in examples if example.published_at]
     return f"{min(dates)} to {max(dates)}" if dates else "unknown"
+
+
+def _sources(examples: Sequence[Example]) -> str:
+    return ", ".join(sorted({example.prompt_source for example in examples} - {"rule"})) or "nobody"
 
 
 def _prompt_kinds(examples: Sequence[Example]) -> str:

@@ -15,6 +15,7 @@ from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import CODE, Dataset, Example, PromptKind, SplitName
 from twin_assets.training.leaks import duplicates, find_leaks
 from twin_assets.training.passages import SHORTEST_DOCUMENT_WORDS, passages
+from twin_assets.training.teacher import Teacher, Told
 from twin_assets.writing.prompts import Brief, messages, plain
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,7 @@ class Cut:
     answer: str
 
 
-def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | None = None) -> Dataset:
+def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | None = None, teacher: Teacher | None = None) -> Dataset:
     """Makes the dataset of an author; the same documents, notes and settings give the same dataset.
 
     Args:
@@ -63,9 +64,11 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
         split: What is learned from, and what is held out.
         settings: Lengths, bounds, and the kinds of prompts.
         notes: Finds what stands beside a prompt of kind ``rag``; without it there is none of these.
+        teacher: Words the prompts of what is learned from; without it rules do, and none is of kind ``rewrite``.
 
     Raises:
         TooLittleText: When there is less prose than ``min_training_words``, or nothing to hold out.
+        ChatDownError: When the teacher cannot be asked.
     """
     spoken, foreign = _in_main_language(split.train)
     _require_enough(author, spoken, settings)
@@ -80,9 +83,13 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
         raise TooLittleText(f"{author} has no passage to {purpose} that is not a copy of another one. {_HOW_TO_ADD}")
     phrases = _key_phrases([cut.answer for cut in [*train, *held_out]], fitted_on=len(train))
     weights = settings.prompt_weights
-    examples = [_example(cut, found, weights, notes) for cut, found in zip(train, phrases[: len(train)], strict=True)]
+    told = teacher.teach({cut.id: cut.answer for cut in train}) if teacher else {}
+    asking = _Asking(weights, notes, told, teacher.source if teacher else RULE)
+    examples = [asking.example(cut, found) for cut, found in zip(train, phrases[: len(train)], strict=True)]
     examples += _code(split.train, settings, round(len(train) * weights.get("code", 0) / sum(weights.values())))
-    asked = [_by_brief(cut, found, "held_out") for cut, found in zip(held_out, phrases[len(train) :], strict=True)]
+    asked = [
+        _asked(cut, "brief", messages(_brief(cut, found)), "held_out") for cut, found in zip(held_out, phrases[len(train) :], strict=True)
+    ]
     leaking = {cut.document.id for cut in candidates if cut.id in leaks}
     dataset = Dataset(
         author=author,
@@ -148,15 +155,32 @@ def _spread(candidates: Sequence[Cut], limit: int) -> list[Cut]:
 # -- prompts
 
 
-def _example(cut: Cut, phrases: list[str], weights: Mapping[str, float], notes: Notes | None) -> Example:
-    """An example of the kind that the passage's id chooses; one for which that kind does not do is a brief."""
-    kind = _chosen(cut.id, {kind: weight for kind, weight in weights.items() if kind != "code"})
-    made = None
-    if kind == "continue":
-        made = _by_continuing(cut)
-    elif kind == "rag" and notes:
-        made = _by_notes(cut, phrases, notes)
-    return made if made and _fits(made) else _by_brief(cut, phrases, "train")
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Makes the prompts of what is learned from."""
+
+    weights: Mapping[str, float]
+    notes: Notes | None
+    told: Mapping[UUID, Told]
+    source: str
+
+    def example(self, cut: Cut, phrases: Sequence[str]) -> Example:
+        """An example of the kind that the passage's id chooses; one for which that kind does not do is a brief."""
+        kind = _chosen(cut.id, {kind: weight for kind, weight in self.weights.items() if kind != "code"})
+        told = self.told.get(cut.id)
+        brief = _brief(cut, phrases)
+        if told:
+            brief = replace(brief, prompt=told.subject, phrases=tuple(told.points))
+        made: Example | None = None
+        if kind == "continue":
+            made = _by_continuing(cut, brief)
+        elif kind == "rag" and self.notes:
+            made = _by_notes(cut, brief, self.notes)
+        elif kind == "rewrite" and told:
+            made = _asked(cut, "rewrite", messages(replace(brief, prompt="", phrases=(), wish="rewrite", given=told.neutral)))
+        if made is None or not _fits(made):
+            made = _asked(cut, "brief", messages(brief))
+        return replace(made, prompt_source=self.source) if told else made
 
 
 def _chosen(key: UUID, weights: Mapping[str, float]) -> str:
@@ -172,26 +196,20 @@ def _fits(example: Example) -> bool:
     return sum(len(turn["content"].split()) for turn in example.messages) <= LONGEST_EXAMPLE
 
 
-def _by_brief(cut: Cut, phrases: Sequence[str], split: SplitName) -> Example:
-    return _asked(cut, "brief", messages(_brief(cut, phrases)), split)
-
-
-def _by_notes(cut: Cut, phrases: Sequence[str], notes: Notes) -> Example | None:
+def _by_notes(cut: Cut, brief: Brief, notes: Notes) -> Example | None:
     """The same brief with notes from the author's other documents, as a draft is written: not with the answer among them."""
-    brief = _brief(cut, phrases)
     found = list(notes(cut.document, brief.prompt))
     beside = [Cut(UUID(int=place), cut.document, 0, note) for place, note in enumerate(found)]
     copies = {leak.train.int for leak in find_leaks(beside, [cut])}
     kept = [note for place, note in enumerate(found) if place not in copies]
-    return _asked(cut, "rag", messages(brief, kept), "train") if kept else None
+    return _asked(cut, "rag", messages(brief, kept)) if kept else None
 
 
-def _by_continuing(cut: Cut) -> Example | None:
+def _by_continuing(cut: Cut, brief: Brief) -> Example | None:
     before = cut.document.text_for_voice[: cut.start].split()
     if len(before) < MIN_BEFORE_WORDS:
         return None
-    brief = replace(_brief(cut, ()), wish="continue", given=" ".join(before[-TAIL_WORDS:]))
-    return _asked(cut, "continue", messages(brief), "train")
+    return _asked(cut, "continue", messages(replace(brief, phrases=(), wish="continue", given=" ".join(before[-TAIL_WORDS:]))))
 
 
 def _brief(cut: Cut, phrases: Sequence[str]) -> Brief:
@@ -210,14 +228,14 @@ def _code(documents: Sequence[Document], settings: Settings, limit: int) -> list
     for cut in _spread([cut for cut in cuts if cut], limit):
         described = _FIRST_COMMENT.search(cut.answer)
         subject = ": ".join(part for part in (cut.document.title, described and " ".join(described["said"].split())) if part)
-        found.append(_asked(cut, "code", messages(Brief(subject, "code")), "train"))
+        found.append(_asked(cut, "code", messages(Brief(subject, "code"))))
     return [example for example in found if _fits(example)]
 
 
 _FIRST_COMMENT = re.compile(r"(?:\A|\n)\s*(?:\"\"\"|'''|/\*+|//+|#+(?!!))\s*(?P<said>\w[^\n]{3,200}?)\s*(?:\"\"\"|'''|\*/)?(?=\n|\Z)")
 
 
-def _asked(cut: Cut, kind: PromptKind, prompt: list[dict[str, str]], split: SplitName) -> Example:
+def _asked(cut: Cut, kind: PromptKind, prompt: list[dict[str, str]], split: SplitName = "train") -> Example:
     document = cut.document
     return Example(
         id=cut.id,

@@ -28,6 +28,16 @@ class _PassingError(TwinError):
     """May be gone in a moment."""
 
 
+class _AsItIs(str):
+    """A string that equals no other: the client rewrites a format of type json_schema into one that TGI alone understands."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A model behind an OpenAI-compatible endpoint.
@@ -108,8 +118,7 @@ def _ask(endpoint: Endpoint, system: str, message: str, max_tokens: int, schema:
         raise ChatDownError(f"{setting}_URL is no address that starts with http:// or https://.")
     key = endpoint.key.get_secret_value() if endpoint.key else ""
     conversation: list[Any] = [{"role": "system", "content": system}, {"role": "user", "content": message}]
-    # Past the client's own argument, which sends a schema in a form that TGI alone understands.
-    answer_format = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+    answer_format = {"type": _AsItIs("json_schema"), "json_schema": {"name": "answer", "schema": schema, "strict": True}}
     extra = {"response_format": answer_format} if schema else None
     allow_this_machine_when_offline()
     try:
