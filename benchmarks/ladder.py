@@ -29,7 +29,7 @@ from twin_assets.settings import Settings, get_settings
 from twin_assets.store.database import Database, open_database
 from twin_assets.training import trainer
 from twin_assets.training.dataset import Dataset, Example, write_dataset
-from twin_assets.training.examples import build_dataset
+from twin_assets.training.examples import build_dataset, notes_for
 from twin_assets.training.gguf import base_gguf, merged_gguf
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.writing.prompts import Brief
@@ -46,6 +46,7 @@ class Variant:
         steps: Optimizer steps; four passages are one.
         recipe: What differs from the configuration of the smallest model.
         prompt: What the prompt says: ``full`` is title, heading and key points, ``title`` is without key points.
+        kinds: Kinds of prompts, as ``TWIN_PROMPT_KINDS`` has them.
         writing: Settings of the decoding.
         means: For people.
     """
@@ -55,6 +56,7 @@ class Variant:
     steps: int = 120
     recipe: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = "full"
+    kinds: str = "brief"
     writing: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -68,6 +70,8 @@ VARIANTS: dict[str, Variant] = {
     "r8": Variant("rank 8", recipe={"lora_r": 8, "lora_alpha": 16}),
     "lr1e-4": Variant("learning rate 1e-4", recipe={"learning_rate": 1e-4}),
     "title": Variant("prompts without key points", prompt="title"),
+    "rag": Variant("half of the prompts with notes", kinds="brief,rag"),
+    "mixed": Variant("prompts: six briefs, three with notes, one that goes on", kinds="brief=6,rag=3,continue"),
     "t0.8": Variant("temperature 0.8", writing={"temperature": 0.8}),
     "t1.0": Variant("temperature 1.0", writing={"temperature": 1.0}),
     "copying": Variant("no copy penalty", writing={"copy_penalty": 0.0}),
@@ -127,8 +131,10 @@ def _prepare(name: str, sources: Sequence[Path], to: str) -> None:
 
 
 def _dataset(author: Author, variant: Variant) -> Dataset:
-    settings = author.settings.model_copy(update={"max_passages": variant.passages})
-    found = build_dataset(author.name, split(load_documents(author.database, author.name), settings.held_out_share), settings)
+    settings = author.settings.model_copy(update={"max_passages": variant.passages, "prompt_kinds": variant.kinds})
+    parts = split(load_documents(author.database, author.name), settings.held_out_share)
+    notes = notes_for(Retriever(author.database, settings), author.name, parts) if "rag" in settings.prompt_weights else None
+    found = build_dataset(author.name, parts, settings, notes)
     return replace(found, train=[_without_points(example) for example in found.train]) if variant.prompt == "title" else found
 
 

@@ -9,16 +9,15 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError  # not exported; dagster is pinned
 
-from twin_assets.cleaning.documents import Document, Split, load_documents, split
+from twin_assets.cleaning.documents import load_documents, split
 from twin_assets.features.retrieval import Retriever
-from twin_assets.features.search import Filters
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
 from twin_assets.training.dataset import write_dataset
-from twin_assets.training.examples import Notes, build_dataset
+from twin_assets.training.examples import build_dataset, notes_for
 from twin_assets.training.teacher import teacher_of
 from twin_assets.training.trainer import (
     Plan,
@@ -56,7 +55,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
     author, settings = context.partition_key, platform.settings()
     try:
         parts = split(load_documents(platform.database(), author), settings.held_out_share)
-        notes = _notes(platform, author, parts) if "rag" in settings.prompt_weights else None
+        notes = notes_for(Retriever(platform.database(), settings), author, parts) if "rag" in settings.prompt_weights else None
         teacher = teacher_of(settings, platform.artifacts().root / author / TEACHER)
         dataset = build_dataset(author, parts, settings, notes, teacher)
     except TwinError as error:
@@ -110,26 +109,6 @@ def adapter_weights(context: dg.AssetExecutionContext, platform: PlatformResourc
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return dg.MaterializeResult(metadata=_metadata(model, dict(model.figures)), data_version=dg.DataVersion(model.version))
-
-
-def _notes(platform: PlatformResource, author: str, parts: Split) -> Notes:
-    """Retrieval as drafts get it, from the other documents that are learned from.
-
-    Raises:
-        TwinError: When nothing was embedded yet.
-    """
-    settings = platform.settings()
-    retriever, withheld = Retriever(platform.database(), settings), {document.id for document in parts.held_out}
-    if not retriever.find(author, author, 1):
-        raise TwinError(
-            f"Nothing of {author}'s can be searched yet, which prompts of kind rag need. Materialize features/embeddings first."
-        )
-
-    def notes(document: Document, query: str) -> list[str]:
-        beside = Filters(exclude=frozenset(withheld | {document.id}))
-        return [passage.text for passage in retriever.find(author, query, settings.context_passages, beside)]
-
-    return notes
 
 
 def _train(

@@ -10,6 +10,8 @@ from uuid import UUID, uuid5
 import structlog
 
 from twin_assets.cleaning.documents import Document, Split
+from twin_assets.features.retrieval import Retriever
+from twin_assets.features.search import Filters
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import CODE, Dataset, Example, PromptKind, SplitName
@@ -102,6 +104,25 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
     )
     log.info("dataset_built", author=author, version=dataset.version, **dataset.figures)
     return dataset
+
+
+def notes_for(retriever: Retriever, author: str, split: Split) -> Notes:
+    """Retrieval as drafts get it, from the other documents that are learned from.
+
+    Raises:
+        TwinError: When nothing of the author's was embedded yet.
+    """
+    withheld = {document.id for document in split.held_out}
+    if not retriever.find(author, author, 1):
+        raise TwinError(
+            f"Nothing of {author}'s can be searched yet, which prompts of kind rag need. Materialize features/embeddings first."
+        )
+
+    def notes(document: Document, query: str) -> list[str]:
+        others = Filters(exclude=frozenset(withheld | {document.id}))
+        return [passage.text for passage in retriever.find(author, query, retriever.settings.context_passages, others)]
+
+    return notes
 
 
 def _in_main_language(documents: Sequence[Document]) -> tuple[list[Document], list[Document]]:
