@@ -8,7 +8,7 @@ Policy = Literal["auto", "manual"]
 
 
 class Thresholds(BaseModel):
-    """The gate's thresholds; every author has these until `twin gate` changes some."""
+    """The thresholds of one author, of the gate and of new datasets; every author has these until `twin gate` changes some."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,3 +27,7 @@ class Thresholds(BaseModel):
     deployed_margin: float = Field(
         0.05, ge=0, le=1, description="How much less of its texts may sound like the author than the served twin's."
     )
+    dataset_words: int = Field(
+        0, ge=0, description="New words of own prose from which a new dataset is published; 0 publishes each change."
+    )
+    dataset_days: float = Field(0.0, ge=0, description="Days after which fewer new words are published as well; 0 waits for the words.")

@@ -1,23 +1,28 @@
 """Assets of the training stage: the dataset and the adapter."""
 
 import base64
+import hashlib
+import json
 import os
 import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError  # not exported; dagster is pinned
 
-from twin_assets.cleaning.documents import load_documents, split
+from twin_assets.cleaning.documents import Document, load_documents, split
 from twin_assets.features.retrieval import Retriever
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
-from twin_assets.store.registry import Model, Registry
-from twin_assets.training.dataset import write_dataset
+from twin_assets.store.registry import Artifact, Model, Registry
+from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
+from twin_assets.training.publication import pending
 from twin_assets.training.teacher import teacher_of
 from twin_assets.training.trainer import (
     Plan,
@@ -33,6 +38,10 @@ from twin_assets.training.trainer import (
 )
 
 DATASET, ADAPTER, TEACHER = "instruct_dataset", "adapter_weights", "teacher"
+DATASET_SETTINGS = (
+    *("held_out_share", "passage_min_words", "passage_max_words", "max_passages", "prompt_kinds", "context_passages"),
+    *("teacher_url", "teacher_model"),
+)
 
 
 @dg.asset(
@@ -51,10 +60,16 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
     Every answer is copied from a cleaned document, letter by letter; only the prompts are made, from the title, key
     phrases, platform and length. The newest documents are held out for the evaluation, and a training passage that is
     an exact or near copy of a held-out one is dropped. Fails, saying how much is missing, when the author has too little text.
+    Where the author's thresholds ask for more new words than there are, the last dataset stays and the new words are pending.
     """
-    author, settings = context.partition_key, platform.settings()
+    author, settings, registry = context.partition_key, platform.settings(), platform.registry()
     try:
-        parts = split(load_documents(platform.database(), author), settings.held_out_share)
+        documents = load_documents(platform.database(), author)
+        published = registry.latest_artifact(author, DATASET)
+        if published and (why := _pending(published, documents, platform)):
+            context.log.info(why)
+            return dg.MaterializeResult(metadata={"pending": why, **published.figures}, data_version=dg.DataVersion(published.version))
+        parts = split(documents, settings.held_out_share)
         notes = notes_for(Retriever(platform.database(), settings), author, parts) if "rag" in settings.prompt_weights else None
         teacher = teacher_of(settings, platform.artifacts().root / author / TEACHER)
         dataset = build_dataset(author, parts, settings, notes, teacher)
@@ -65,7 +80,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
         card = (Path(folder) / "README.md").read_text()
         uri = platform.artifacts().put_directory(author, DATASET, dataset.version, Path(folder))
     figures = {**dataset.figures, **(teacher.figures if teacher else {})}
-    platform.registry().record_artifact(author, DATASET, dataset.version, uri, figures)
+    kept = {"prose_words": _prose_words(documents), "made_with": made_with(settings), "documents_version": _version(documents)}
+    registry.record_artifact(author, DATASET, dataset.version, uri, {**figures, **kept})
     examples = [
         dg.TableRecord({"prompt": example.messages[-2]["content"][:200], "answer": example.answer[:200], "words": example.words})
         for example in dataset.train[:5]
@@ -109,6 +125,31 @@ def adapter_weights(context: dg.AssetExecutionContext, platform: PlatformResourc
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return dg.MaterializeResult(metadata=_metadata(model, dict(model.figures)), data_version=dg.DataVersion(model.version))
+
+
+def made_with(settings: Settings) -> str:
+    """Hash of the settings that a dataset depends on."""
+    values = [getattr(settings, name) for name in DATASET_SETTINGS]
+    return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:16]
+
+
+def _pending(published: Artifact, documents: Sequence[Document], platform: PlatformResource) -> str | None:
+    thresholds = platform.registry().thresholds(published.author)
+    if not thresholds.dataset_words:
+        return None
+    found = load_dataset(platform.artifacts().local(published.uri))
+    texts = {document.id: f"{document.text_for_voice}\n{document.text_for_rag}" for document in documents}
+    examples, now = [*found.train, *found.held_out], datetime.now(UTC)
+    return pending(published, examples, texts, _prose_words(documents), made_with(platform.settings()), thresholds, now)
+
+
+def _prose_words(documents: Sequence[Document]) -> int:
+    return sum(document.voice_words for document in documents)
+
+
+def _version(documents: Sequence[Document]) -> str:
+    """Hash of the documents that a dataset was made from: its lineage."""
+    return hashlib.sha256("\n".join(sorted(f"{one.id} {one.content_hash}" for one in documents)).encode()).hexdigest()[:16]
 
 
 def _train(

@@ -1,0 +1,44 @@
+"""When a new dataset is worth a training: what changed little is pending, what was taken back is published at once."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from twin_assets.store.registry import Artifact
+from twin_assets.store.thresholds import Thresholds
+from twin_assets.training.dataset import Example
+
+
+def pending(
+    published: Artifact | None,
+    examples: Sequence[Example],
+    texts: Mapping[UUID, str],
+    prose_words: int,
+    made_with: str,
+    thresholds: Thresholds,
+    now: datetime,
+) -> str | None:
+    """Why a new dataset is not published yet, for a person; None when it is.
+
+    Args:
+        published: The author's newest dataset.
+        examples: What is in it.
+        texts: The author's documents as they are now.
+        prose_words: All words of own prose now.
+        made_with: Hash of the settings that a dataset depends on.
+        thresholds: The author's.
+        now: The time.
+    """
+    if published is None or not thresholds.dataset_words or published.figures.get("made_with") != made_with:
+        return None
+    if any(example.answer not in texts.get(example.document_id, "") for example in examples):
+        return None  # a document is gone or was corrected: what was learned from it is no longer the author's
+    new = prose_words - int(published.figures.get("prose_words", 0))
+    days = (now - published.created_at).total_seconds() / 86_400
+    if new >= thresholds.dataset_words or (thresholds.dataset_days and days >= thresholds.dataset_days):
+        return None
+    after = f", or after {thresholds.dataset_days:g} days, of which {days:.1f} are over" if thresholds.dataset_days else ""
+    return (
+        f"Pending: {new:,} new words since dataset {published.version}; a new one is published from {thresholds.dataset_words:,} on{after}. "
+        f"`twin gate {published.author} --set dataset_words=0` publishes each change."
+    )

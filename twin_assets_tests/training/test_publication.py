@@ -1,0 +1,111 @@
+"""When new writing makes a new dataset, and when it is pending."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import dagster as dg
+import pytest
+
+from twin_assets.resources import PlatformResource
+from twin_assets.settings import get_settings
+from twin_assets.store.database import Database
+from twin_assets.store.registry import Artifact, Registry
+from twin_assets.store.thresholds import Thresholds
+from twin_assets.training.assets import instruct_dataset
+from twin_assets.training.dataset import Example
+from twin_assets.training.publication import pending
+from twin_assets_tests.features.conftest import Clean, clean  # noqa: F401  # a fixture
+from twin_assets_tests.training.test_dataset import document
+
+NOW = datetime(2026, 3, 8, tzinfo=UTC)
+PUBLISHED = Artifact("ada", "instruct_dataset", "d1", "/d1", {"prose_words": 5000, "made_with": "s1"}, NOW - timedelta(days=2))
+ANSWER = "I salted the jar, and it was good."
+EXAMPLE = Example(UUID(int=1), UUID(int=1), "train", "blog", None, None, [], ANSWER, 8)
+TEXTS = {UUID(int=1): f"So. {ANSWER} Really."}
+STRICT = Thresholds(dataset_words=1000)
+
+
+@pytest.mark.parametrize(
+    ("changed", "waits"),
+    [
+        ({}, True),
+        ({"published": None}, False),
+        ({"thresholds": Thresholds()}, False),
+        ({"prose_words": 5999}, True),
+        ({"prose_words": 6000}, False),
+        ({"thresholds": Thresholds(dataset_words=1000, dataset_days=3)}, True),
+        ({"thresholds": Thresholds(dataset_words=1000, dataset_days=2)}, False),
+        ({"made_with": "s2"}, False),
+        ({"texts": {}}, False),
+        ({"texts": {UUID(int=1): "Corrected: I salted two jars."}}, False),
+    ],
+)
+def test_what_changed_little_waits_and_what_was_taken_back_does_not(changed: dict[str, object], waits: bool) -> None:
+    usual = {
+        "published": PUBLISHED,
+        "examples": [EXAMPLE],
+        "texts": TEXTS,
+        "prose_words": 5300,
+        "made_with": "s1",
+        "thresholds": STRICT,
+        "now": NOW,
+    }
+    why = pending(**{**usual, **changed})  # type: ignore[arg-type]
+    assert (why is not None) is waits
+    assert not why or ("new words since dataset d1" in why and "--set dataset_words=0" in why)
+
+
+def test_the_message_counts_words_and_days() -> None:
+    why = pending(PUBLISHED, [EXAMPLE], TEXTS, 5300, "s1", Thresholds(dataset_words=1000, dataset_days=7), NOW)
+    assert why and "300 new words" in why and "from 1,000 on, or after 7 days, of which 2.0 are over" in why
+
+
+@pytest.fixture
+def made(database: Database) -> Callable[[], tuple[dg.AssetMaterialization, Artifact]]:
+    registry = Registry(database)
+    registry.add_author("ada")
+
+    def materialize() -> tuple[dg.AssetMaterialization, Artifact]:
+        with dg.DagsterInstance.ephemeral() as instance:
+            instance.add_dynamic_partitions("author", ["ada"])
+            job = dg.Definitions([instruct_dataset], resources={"platform": PlatformResource()}).resolve_implicit_global_asset_job_def()
+            result = job.execute_in_process(instance=instance, partition_key="ada")
+        (event,) = result.asset_materializations_for_node("training__instruct_dataset")
+        newest = registry.latest_artifact("ada", "instruct_dataset")
+        assert newest
+        return event, newest
+
+    return materialize
+
+
+def test_little_new_writing_is_pending_and_a_deleted_post_is_not(
+    database: Database,
+    clean: Clean,  # noqa: F811
+    made: Callable[[], tuple[dg.AssetMaterialization, Artifact]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    documents = [document(number) for number in range(24)]
+    clean(documents)
+    _, first = made()
+    Registry(database).change_thresholds("ada", {"dataset_words": 1000})
+    clean([*documents, document(30)])
+    event, still = made()
+    assert still.version == first.version
+    assert "Pending: 240 new words" in str(event.metadata["pending"].value)
+    assert event.tags and event.tags["dagster/data_version"] == first.version
+    clean([*documents, *(document(number) for number in range(30, 35))])
+    event, second = made()
+    assert second.version != first.version and "pending" not in event.metadata
+    clean([*documents[1:], *(document(number) for number in range(30, 35))])
+    _, third = made()
+    assert third.version not in (first.version, second.version)
+    monkeypatch.setenv("TWIN_MAX_PASSAGES", "30")
+    get_settings.cache_clear()
+    try:
+        _, fourth = made()
+    finally:
+        monkeypatch.undo()
+        get_settings.cache_clear()
+    assert fourth.figures["train_examples"] == 30
+    assert fourth.figures["documents_version"] == third.figures["documents_version"] != first.figures["documents_version"]
