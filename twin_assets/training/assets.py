@@ -20,9 +20,11 @@ from twin_assets.resources import PlatformResource
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Model, Registry
+from twin_assets.training.budget import COST, estimate, paid_for, require_budget
 from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
 from twin_assets.training.publication import pending
+from twin_assets.training.recipes import chosen
 from twin_assets.training.teacher import teacher_of
 from twin_assets.training.trainer import (
     Plan,
@@ -120,11 +122,13 @@ def adapter_weights(context: dg.AssetExecutionContext, platform: PlatformResourc
         raise dg.Failure(f"{author} has no dataset yet. Materialize training/{DATASET} first.", allow_retries=False)
     try:
         plan = make_plan(author, dataset.version, settings)
-        figures = _train(context, pipes, plan, platform.artifacts().local(dataset.uri) / "train.jsonl", settings)
+        figures = _train(context, pipes, registry, plan, platform.artifacts().local(dataset.uri) / "train.jsonl", settings)
         model = _register(platform, registry, plan, figures)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    return dg.MaterializeResult(metadata=_metadata(model, dict(model.figures)), data_version=dg.DataVersion(model.version))
+    paid = registry.artifact(author, COST, model.version)
+    figures = {**model.figures, **(paid.figures if paid else {})}
+    return dg.MaterializeResult(metadata=_metadata(model, figures), data_version=dg.DataVersion(model.version))
 
 
 def made_with(settings: Settings) -> str:
@@ -153,19 +157,30 @@ def _version(documents: Sequence[Document]) -> str:
 
 
 def _train(
-    context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, plan: Plan, training_file: Path, settings: Settings
+    context: dg.AssetExecutionContext,
+    pipes: dg.PipesSubprocessClient,
+    registry: Registry,
+    plan: Plan,
+    training_file: Path,
+    settings: Settings,
 ) -> dict[str, Any]:
     if finished(plan):
         context.log.info(f"model {plan.version} was trained before: nothing to do")
         return finished_figures(plan)
+    recipe = chosen(settings)
+    price = recipe.expected.dollars_per_hour if recipe.expected else 0.0
+    expected = estimate(training_file, plan.recipe, recipe.expected)
+    spent = [one for author in registry.authors() for one in registry.artifacts(author, COST)]
+    require_budget(expected, spent, plan.version, settings, datetime.now(UTC), paid=price > 0)
     config = write_config(plan, training_file, settings)
-    context.log.info(f"training model {plan.version} with {settings.training_config}; the trainer prints to {plan.log}")
+    context.log.info(f"training model {plan.version} with {recipe.name}: {expected}; the trainer prints to {plan.log}")
     try:
-        invocation = pipes.run(
-            context=context.op_execution_context,
-            command=trainer_command(plan, config, settings),
-            env=trainer_environment(settings, dict(os.environ)),
-        )
+        with paid_for(registry, plan.author, plan.version, expected, price):
+            invocation = pipes.run(
+                context=context.op_execution_context,
+                command=trainer_command(plan, config, settings),
+                env=trainer_environment(settings, dict(os.environ)),
+            )
     except DagsterPipesExecutionError as error:
         raise TwinError(f"The trainer failed: {error}\nLast lines of {plan.log}:\n{log_tail(plan)}") from error
     return mark_finished(plan, [dict(message) for message in invocation.get_custom_messages()])
