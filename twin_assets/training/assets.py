@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import yaml
 from dagster._core.errors import DagsterPipesExecutionError  # not exported; dagster is pinned
 
 from twin_assets.cleaning.documents import Document, load_documents, split
@@ -24,7 +25,7 @@ from twin_assets.training.budget import COST, estimate, paid_for, require_budget
 from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
 from twin_assets.training.publication import pending
-from twin_assets.training.recipes import chosen
+from twin_assets.training.recipes import chosen, names, problems
 from twin_assets.training.teacher import teacher_of
 from twin_assets.training.trainer import (
     Plan,
@@ -173,6 +174,8 @@ def _train(
     spent = [one for author in registry.authors() for one in registry.artifacts(author, COST)]
     require_budget(expected, spent, plan.version, settings, datetime.now(UTC), paid=price > 0)
     config = write_config(plan, training_file, settings)
+    if recipe.name not in names():
+        _require_known_keys(recipe.name, config, settings)
     context.log.info(f"training model {plan.version} with {recipe.name}: {expected}; the trainer prints to {plan.log}")
     try:
         with paid_for(registry, plan.author, plan.version, expected, price):
@@ -184,6 +187,13 @@ def _train(
     except DagsterPipesExecutionError as error:
         raise TwinError(f"The trainer failed: {error}\nLast lines of {plan.log}:\n{log_tail(plan)}") from error
     return mark_finished(plan, [dict(message) for message in invocation.get_custom_messages()])
+
+
+def _require_known_keys(name: str, config: Path, settings: Settings) -> None:
+    """Those that come with the project are tried in its tests; another one may hold a key that axolotl passes over."""
+    found = problems({name: yaml.safe_load(config.read_text())}, settings)[name]
+    if found:
+        raise TwinError(f"The training configuration {settings.training_config} cannot be used: {'; '.join(found)}")
 
 
 def _register(platform: PlatformResource, registry: Registry, plan: Plan, figures: dict[str, Any]) -> Model:

@@ -1,5 +1,6 @@
 """What axolotl needs from us, through its own plug-in interface; this module runs in the trainer's environment."""
 
+import math
 import time
 from typing import Any
 
@@ -52,6 +53,11 @@ class StepReporter(TrainerCallback):
         speed = self.tokens / seconds
         left = seconds / max(done, 1) * (state.max_steps - state.global_step)
         loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss is {loss} at step {state.global_step}: the training came apart and was stopped. Lower learning_rate in the training "
+                "configuration, or see whether the dataset holds rows that are no text."
+            )
         self.pipes.log.info(
             f"step {state.global_step}/{state.max_steps}  loss {loss:.3f}  {speed:.0f} tokens/s  {left // 60:.0f}:{left % 60:02.0f} left"
         )

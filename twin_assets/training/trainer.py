@@ -31,6 +31,7 @@ DPO_DATA = {
     "field_chosen": "chosen",
     "field_rejected": "rejected",
 }
+FREE_BYTES = 2 * 2**30
 LOG_TAIL = 12
 
 
@@ -101,6 +102,12 @@ def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
     if not settings.trainer_python.exists():
         raise TwinError(f"The trainer's environment is not at {settings.trainer_python}. Run `make setup`, or set TWIN_TRAINER_PYTHON.")
     plan.folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(plan.folder).free
+    if free < FREE_BYTES:
+        raise TwinError(
+            f"There are {free / 2**30:.1f} GiB free where {plan.folder} is, and a training needs {FREE_BYTES / 2**30:.0f}. Make room, or "
+            "set TWIN_HOME to another disk."
+        )
     _remove_unfinished(plan)
     config = {
         **plan.recipe,
@@ -165,7 +172,7 @@ def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
         steps: What the plug-in reported: step, loss, tokens and seconds so far.
 
     Returns:
-        Figures: ``steps``, ``loss_first``, ``loss_last``, ``tokens_per_second`` and ``losses`` as [step, loss] pairs.
+        Figures: ``adapter_sha256``, ``steps``, ``loss_first``, ``loss_last``, ``tokens_per_second`` and ``losses`` as [step, loss] pairs.
 
     Raises:
         TwinError: When the trainer ended without an adapter.
@@ -176,6 +183,7 @@ def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
     losses = _loss_history(plan) or [[row["step"], row["loss"]] for row in steps]
     last = steps[-1] if steps else {"tokens": 0, "seconds": 0}
     figures = {
+        "adapter_sha256": hashlib.sha256((plan.adapter / ADAPTER_FILES[0]).read_bytes()).hexdigest(),
         "steps": len(losses),
         "loss_first": _mean(losses[:5]),
         "loss_last": _mean(losses[-5:]),

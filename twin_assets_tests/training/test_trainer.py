@@ -1,11 +1,13 @@
 """Plans, configurations and traces of a training, without training."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -178,3 +180,32 @@ def test_the_trainer_is_offline_and_on_the_cpu_unless_asked(tmp_path: Path) -> N
     assert (local["WANDB_MODE"], local["CUDA_VISIBLE_DEVICES"], local["HF_HUB_OFFLINE"]) == ("offline", "", "1")
     assert trainer_environment(Settings(home=tmp_path), {"WANDB_API_KEY": "k"})["WANDB_MODE"] == "online"
     assert "CUDA_VISIBLE_DEVICES" not in trainer_environment(Settings(home=tmp_path, environment="aws"), {})
+
+
+def test_a_full_disk_is_said_before_anything_starts(plan: Plan, training_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer.shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
+    with pytest.raises(TwinError, match=r"1.0 GiB free .*needs 2.*TWIN_HOME"):
+        trainer.write_config(plan, training_settings.home / "train.jsonl", training_settings)
+
+
+def test_the_adapter_is_known_by_its_hash(plan: Plan) -> None:
+    _adapter(plan)
+    figures = mark_finished(plan, [{"step": 1, "loss": 3.0, "tokens": 50, "seconds": 1.0}])
+    assert figures["adapter_sha256"] == hashlib.sha256(b"{}").hexdigest()
+
+
+@pytest.mark.parametrize(("loss", "stops"), [("2.5", False), ("nan", True), ("inf", True)])
+def test_a_loss_that_is_no_number_stops_the_training(loss: str, stops: bool) -> None:
+    settings = Settings()
+    if not settings.trainer_python.exists():
+        pytest.skip("no trainer environment: run `make setup`")
+    code = (
+        "from types import SimpleNamespace as N; from twin_assets.training.axolotl_plugin import StepReporter\n"
+        "from dagster_pipes import open_dagster_pipes; open_dagster_pipes()\n"
+        "reporter = StepReporter(N(data_collator=lambda batch: batch)); state = N(global_step=3, max_steps=9)\n"
+        f"reporter.on_train_begin(None, state, None); reporter.on_log(None, state, None, logs={{'loss': float('{loss}')}})"
+    )
+    environment = {**os.environ, **trainer_environment(settings, {}), "PYTHONWARNINGS": "ignore"}
+    ended = subprocess.run([str(settings.trainer_python), "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode != 0) is stops, ended.stderr
+    assert ("came apart" in ended.stderr) is stops
