@@ -132,6 +132,48 @@ def _threshold(change: str) -> tuple[str, Any]:
     return name.strip(), value.strip() or None
 
 
+def compare(
+    name: Author,
+    versions: Annotated[
+        list[str] | None, typer.Argument(metavar="VERSION", help="Two models, or how they begin; all when left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the author's trainings beside each other, or two of them in full."""
+    from twin_assets.evaluation.comparison import compare as differences
+    from twin_assets.evaluation.comparison import experiments
+
+    if versions and len(versions) != 2:
+        raise typer.BadParameter("give two VERSIONs, or none")
+    found = experiments(name, registry_of(get_settings(), name))
+    if as_json:
+        typer.echo(
+            json.dumps([asdict(one) for one in found if not versions or any(one.version.startswith(said) for said in versions)], indent=1)
+        )
+        return
+    if versions:
+        table = Table("", *versions, "difference", box=None, header_style="bold")
+        rows: list[tuple[str, ...]] = [*differences(found, *versions)]
+    else:
+        shown = (
+            "passages",
+            "loss at last",
+            "dollars",
+            "sounds like the author",
+            "the same with retrieval",
+            "key points kept with retrieval",
+        )
+        table = Table("model", "stage", "base model", *shown, box=None, header_style="bold")
+        rows = [
+            (one.version, one.status, one.base_model, *(f"{one.figures[figure]:.3g}" if figure in one.figures else "-" for figure in shown))
+            for one in found
+        ]
+    for row in rows:
+        table.add_row(*map(escape, row))
+    wide = console if console.is_terminal else Console(file=console.file, highlight=False, width=max(console.width, LOG_WIDTH))
+    wide.print(table if rows else f"{name} has no trained model yet. Run: twin run {name}")
+
+
 def approve(
     name: Author,
     refuse: Annotated[bool, typer.Option("--reject", help="Keep the model from serving instead.")] = False,
