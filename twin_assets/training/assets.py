@@ -5,7 +5,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Model, Registry
 from twin_assets.training.budget import COST, estimate, paid_for, require_budget
+from twin_assets.training.card import model_card
 from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
 from twin_assets.training.publication import pending
@@ -124,7 +126,7 @@ def adapter_weights(context: dg.AssetExecutionContext, platform: PlatformResourc
     try:
         plan = make_plan(author, dataset.version, settings)
         figures = _train(context, pipes, registry, plan, platform.artifacts().local(dataset.uri) / "train.jsonl", settings)
-        model = _register(platform, registry, plan, figures)
+        model = _register(platform, registry, plan, figures, dataset.figures)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     paid = registry.artifact(author, COST, model.version)
@@ -196,14 +198,16 @@ def _require_known_keys(name: str, config: Path, settings: Settings) -> None:
         raise TwinError(f"The training configuration {settings.training_config} cannot be used: {'; '.join(found)}")
 
 
-def _register(platform: PlatformResource, registry: Registry, plan: Plan, figures: dict[str, Any]) -> Model:
+def _register(platform: PlatformResource, registry: Registry, plan: Plan, figures: dict[str, Any], dataset: Mapping[str, Any]) -> Model:
     with tempfile.TemporaryDirectory() as folder:
         for file in plan.adapter.iterdir():
             if file.is_file() and file.suffix in {".safetensors", ".json", ".jinja"}:
                 (Path(folder) / file.name).write_bytes(file.read_bytes())
         (Path(folder) / "axolotl.yaml").write_bytes((plan.folder / "axolotl.yaml").read_bytes())
+        model = Model(plan.version, plan.author, plan.dataset_version, plan.config_hash, plan.base_model, "", figures=figures)
+        (Path(folder) / "README.md").write_text(model_card(model, dataset, plan.recipe), encoding="utf-8")
         uri = platform.artifacts().put_directory(plan.author, ADAPTER, plan.version, Path(folder))
-    model = Model(plan.version, plan.author, plan.dataset_version, plan.config_hash, plan.base_model, uri, figures=figures)
+    model = replace(model, adapter_uri=uri)
     registry.record_model(model)
     return model
 
