@@ -1,6 +1,7 @@
 """The REST interface: drafts, whole or streamed, who can write them, and whether all is well."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from app.api.schemas import Author, Decided, Decision, DraftBody, Endpoint, Health, Problem, VoiceBody, Waiting
+from app.api.schemas import Author, Decided, Decision, DraftBody, Endpoint, Health, Problem, Training, VoiceBody, Waiting
 from app.api.services import Services
 from twin_assets.settings import Settings, get_settings
 from twin_assets.store.errors import TwinError
@@ -83,6 +84,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         responses=_problems({409: "Not possible", 422: "Not a valid request", 503: "Database down"}),
     )(decide)
     app.get(
+        "/v1/authors/{author}/trainings",
+        summary="An author's trainings beside each other",
+        tags=["gate"],
+        responses=_problems({404: "No such author", 503: "Database down"}),
+    )(list_trainings)
+    app.get(
         "/health",
         summary="Whether drafts can be written",
         tags=["operation"],
@@ -131,6 +138,25 @@ def list_waiting(services: ServicesOf) -> list[Waiting]:
             report=f"{report.uri}/report.html",
         )
         for model, report in waiting(services.registry)
+    ]
+
+
+def list_trainings(author: str, services: ServicesOf) -> list[Training]:
+    """The newest first; figures of the evaluation are those of the newest report on each."""
+    from twin_assets.evaluation.comparison import experiments
+    from twin_assets.writing.drafts import UnknownAuthorError
+
+    if author not in (known := services.registry.authors()):
+        raise UnknownAuthorError(f"No author {author[:63]!r}. Known: {', '.join(known) or 'none'}.")
+    return [
+        Training(
+            model_version=one.version,
+            status=one.status,
+            base_model=one.base_model,
+            dataset_version=one.dataset_version,
+            figures={name: value for name, value in one.figures.items() if math.isfinite(value)},
+        )
+        for one in experiments(author, services.registry)
     ]
 
 

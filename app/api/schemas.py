@@ -57,6 +57,16 @@ class Decided(BaseModel):
     status: str
 
 
+class Training(BaseModel):
+    """One training of an author's: what it learned from, what it took, how its twin writes."""
+
+    model_version: str
+    status: str = Field(description="candidate, accepted, rejected, deployed or retired.")
+    base_model: str
+    dataset_version: str
+    figures: dict[str, float] = Field(description="By what they mean; what is not known is left out.")
+
+
 class Endpoint(BaseModel):
     """A deployed twin's model server."""
 

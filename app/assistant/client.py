@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-from app.api.schemas import Author, Decision, Problem, Waiting
+from app.api.schemas import Author, Decision, Problem, Training, Waiting
 from twin_assets.store.errors import TwinError
 from twin_assets.writing.request import Draft, DraftRequest
 
@@ -56,6 +57,15 @@ class Client:
             ApiError: When the API answers with a problem.
         """
         return [Waiting.model_validate(row) for row in self._ask("GET", "/v1/approvals").json()]
+
+    def trainings(self, author: str) -> list[Training]:
+        """An author's trainings, the newest first.
+
+        Raises:
+            ApiDownError: When nothing answers.
+            ApiError: When the API answers with a problem.
+        """
+        return [Training.model_validate(row) for row in self._ask("GET", f"/v1/authors/{quote(author, safe='')}/trainings").json()]
 
     def decide(self, decision: Decision) -> None:
         """Lets a model serve, or keeps it from serving.

@@ -14,6 +14,15 @@ from twin_assets.store.errors import TwinError
 from twin_assets.writing.request import MAX_FILES, MAX_LINKS, MAX_PROMPT, MAX_WORDS, MIN_WORDS, Citation, Draft, DraftRequest, Voice
 
 PLATFORMS = {"linkedin": "LinkedIn", "blog": "Blog", "medium": "Medium", "substack": "Substack", None: "Anywhere"}
+TRAINED = {
+    "passages": "passages",
+    "loss at last": "loss",
+    "dollars": "dollars",
+    "sounds like the author": "voice",
+    "the same with retrieval": "voice with retrieval",
+    "key points kept with retrieval": "key points",
+    "longest copy, words": "longest copy",
+}
 SURE, UNSURE = 0.8, 0.5
 
 
@@ -49,6 +58,23 @@ def page() -> None:
         st.markdown(_as_markdown(draft.text))
     if draft := st.session_state.get("draft"):
         _show(draft)
+    with st.expander("Trainings"):
+        _show_trainings(client, st.selectbox("Of whom", ready))
+
+
+def _show_trainings(client: Client, author: str) -> None:
+    """What the author's twins learned from and how they write, the newest first."""
+    try:
+        found = client.trainings(author)
+    except TwinError as error:
+        st.error(f"**The trainings cannot be shown.** {error}", icon="⚠️")
+        return
+    rows = [
+        {"model": one.model_version, "stage": one.status, **{name: one.figures.get(figure) for figure, name in TRAINED.items()}}
+        for one in found
+    ]
+    st.dataframe(rows, hide_index=True, column_config={name: st.column_config.NumberColumn(format="%.3g") for name in TRAINED.values()})
+    st.caption(f"`twin compare {author} A B` shows two of them in full.")
 
 
 def _ask_approval(client: Client, model: Waiting) -> None:

@@ -13,6 +13,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Model, Registry
 from twin_assets.voice import evidence
+from twin_assets.writing.drafts import Writer
 from twin_assets.writing.request import Draft, Voice
 from twin_assets_tests.serving.figures import GOOD
 from twin_assets_tests.writing.conftest import ADA, EVE, deploy, spoken, voice_of_ada
@@ -263,6 +264,18 @@ def test_a_page_that_reaches_the_api_under_its_own_name_is_refused(api: TestClie
         assert api.post("/v1/approvals", json=DECISION, **way).status_code == 400
     assert api.post("/v1/approvals", content=json.dumps(DECISION)).status_code == 422  # a page may send this without asking first
     assert _status(waiting) == "candidate"
+
+
+def test_trainings_are_listed_the_newest_first(api: TestClient, twin: Writer) -> None:
+    twin.registry.record_model(Model("v2", "ada", "dataset", "config", "base", "", figures={"loss_last": 2.5, "losses": [[1, 3.0]]}))
+    twin.registry.record_artifact("ada", "eval_report", "r", "/r", {"model_version": "v2", "voice_twin": 0.75, "separable_twin": "too few"})
+    newest, older = api.get("/v1/authors/ada/trainings").json()
+    assert (newest["model_version"], newest["status"], newest["figures"]["sounds like the author"]) == ("v2", "candidate", 0.75)
+    assert "told apart from the author (AUC)" not in newest["figures"]
+    assert older["status"] == "deployed"
+    assert api.get("/v1/authors/bob/trainings").json() == []
+    missing = api.get("/v1/authors/mallory/trainings")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
 
 
 def test_the_documentation_describes_every_operation(settings: Settings) -> None:

@@ -263,6 +263,16 @@ def test_the_client_decides(live_api: str, waiting: Registry) -> None:
         Client("http://127.0.0.1:1").waiting()
 
 
+def test_the_trainings_of_an_author_stand_in_a_table(live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch, twin: Writer) -> None:
+    twin.registry.record_model(Model("v2", "ada", "dataset", "config", "base", "", figures={"loss_last": 2.5}))
+    at(live_api, page, monkeypatch)
+    assert not page.exception and not page.error
+    table = page.dataframe[0].value
+    assert list(table["model"]) == ["v2", "v1"]
+    assert list(table["stage"]) == ["candidate", "deployed"]
+    assert table["loss"][0] == 2.5
+
+
 def test_the_client_tells_no_api_from_another_server(model_server) -> None:
     with pytest.raises(ApiDownError, match="make up"):
         Client("http://127.0.0.1:1").authors()
