@@ -7,8 +7,9 @@ import dagster as dg
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.serving.deploy import deploy
-from twin_assets.serving.gate import AUTO, PASSED, approve, refusals, undecided, waits
+from twin_assets.serving.gate import PASSED, approve, refusals, undecided, waits
 from twin_assets.store.errors import TwinError
+from twin_assets.store.registry import AUTO
 
 
 class Approval(dg.Config):

@@ -15,7 +15,6 @@ from twin_assets.store.thresholds import Thresholds
 
 log = structlog.get_logger()
 
-AUTO = "policy auto"
 PASSED = "All checks of the gate passed."
 
 

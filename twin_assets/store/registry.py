@@ -23,6 +23,7 @@ _MODEL_FIELDS = ("version", "author", "dataset_version", "config_hash", "base_mo
 
 ModelStatus = Literal["candidate", "accepted", "rejected", "deployed", "retired"]
 TRAINING = "training"
+AUTO = "policy auto"
 DEPLOYMENT = "deployment"
 
 
@@ -329,6 +330,8 @@ class Registry:
     def change_thresholds(self, author: str, changes: dict[str, Any]) -> Thresholds:
         """Changes some of the author's thresholds; None takes one back to its default.
 
+        Where the policy becomes manual, a model that the automatic one has accepted and that does not serve yet waits for a person.
+
         Raises:
             TwinError: When one is unknown or cannot have that value.
         """
@@ -343,6 +346,8 @@ class Registry:
             except ValidationError as error:
                 raise TwinError(f"These thresholds cannot be: {_problems(error)}.") from error
             connection.execute(update(tables.authors).where(columns.name == author).values(thresholds=wanted))
+            if found.policy == "manual":
+                _take_back(connection, author)
         return found
 
     def deployment(self, author: str) -> Deployment | None:
@@ -403,6 +408,19 @@ def _retire(connection: Connection, author: str, reason: str, but: str = "") -> 
     )
     for version in served.all():
         _note(connection, author, version, "deployed", "retired", DEPLOYMENT, reason)
+
+
+def _take_back(connection: Connection, author: str) -> None:
+    """Makes candidates of the models that the automatic policy has accepted."""
+    models, steps = tables.models.c, tables.transitions.c
+    accepted = connection.scalars(
+        select(models.version).where(models.author == author, models.status == "accepted").with_for_update()
+    ).all()
+    for version in accepted:
+        last = select(steps.actor).where(steps.model_version == version, steps.after == "accepted").order_by(steps.sequence.desc()).limit(1)
+        if connection.scalar(last) == AUTO:
+            connection.execute(update(tables.models).where(models.version == version).values(status="candidate"))
+            _note(connection, author, version, "accepted", "candidate", "policy manual", "Waits for a person.")
 
 
 def _note(

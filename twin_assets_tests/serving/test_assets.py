@@ -10,9 +10,8 @@ from twin_assets.resources import PlatformResource
 from twin_assets.serving import assets
 from twin_assets.serving.checks import endpoint_healthy
 from twin_assets.serving.deploy import SwitchOver
-from twin_assets.serving.gate import AUTO
 from twin_assets.store.database import Database
-from twin_assets.store.registry import Deployment, Model, Registry
+from twin_assets.store.registry import AUTO, Deployment, Model, Registry
 from twin_assets_tests.serving.figures import GOOD
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.op is deprecated")  # Dagster's own call

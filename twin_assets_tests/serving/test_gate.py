@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from twin_assets.serving.gate import AUTO, approve, held_back, refusals, reject, waiting, waits
+from twin_assets.serving.gate import approve, held_back, refusals, reject, waiting, waits
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
-from twin_assets.store.registry import Deployment, Model, Registry
+from twin_assets.store.registry import AUTO, Deployment, Model, Registry
 from twin_assets.store.thresholds import Thresholds
 from twin_assets_tests.serving.figures import GOOD
 
@@ -72,6 +72,19 @@ def test_under_the_manual_policy_a_model_waits_for_a_person(registry: Registry) 
     assert waiting(registry) == []
     step = registry.transitions("jane")[0]
     assert (step.after, step.actor, step.reason, step.figures["voice_twin"]) == ("accepted", "jo", "Read ten of them.", GOOD["voice_twin"])
+
+
+def test_what_the_automatic_policy_accepted_waits_once_the_policy_is_manual(registry: Registry) -> None:
+    registry.change_thresholds("jane", {"policy": "auto"})
+    registry.decide("m1", "accepted", AUTO, "All passed.")  # and its deployment failed
+    registry.change_thresholds("jane", {"policy": "manual"})
+    assert _status(registry) == "candidate"
+    assert "waits for a person" in held_back("jane", registry)[0]
+    assert (registry.transitions("jane")[0].actor, registry.transitions("jane")[0].after) == ("policy manual", "candidate")
+    approve("jane", "jo", registry)
+    registry.change_thresholds("jane", {"policy": "auto"})
+    registry.change_thresholds("jane", {"policy": "manual"})
+    assert _status(registry) == "accepted"  # a person said so
 
 
 def test_under_the_automatic_policy_nothing_waits(registry: Registry) -> None:
