@@ -13,7 +13,7 @@ from twin_assets.training.leaks import Leak
 MIN_VERBATIM = 0.95
 MIN_TERMS, KEY_TERMS = 0.8, 50
 MIN_EXAMPLES, MIN_WORDS = 20, 1000
-HOW_TO_ADD = "Add more of the author's writing (`twin add NAME --source PATH_OR_URL`)."
+HOW_TO_ADD = "Add more of the author's writing (`twin add NAME --source PATH_OR_URL`), or raise TWIN_MAX_PASSAGES."
 MIN_STEPS = 10  # below, the first and the last losses are of different batches rather than of different models
 
 

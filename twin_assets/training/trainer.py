@@ -15,6 +15,7 @@ import yaml
 from twin_assets.models import file_hash, trainable
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.training.checkpoints import checkpoints, state, whole
 from twin_assets.training.recipes import chosen
 from twin_assets.training.trainer_main import alone_in
 
@@ -242,29 +243,14 @@ def _remove_unfinished(plan: Plan) -> None:
     try:
         with alone_in(plan.folder):
             prepared = plan.folder.glob("prepared-*")  # complete or not: it is made again in seconds
-            for folder in (*prepared, *(folder for folder in _checkpoints(plan) if _state(folder) is None)):
+            for folder in (*prepared, *(folder for folder in checkpoints(plan.adapter) if not whole(folder))):
                 shutil.rmtree(folder)
     except BlockingIOError as error:
         raise TwinError(str(error)) from error
 
 
-def _checkpoints(plan: Plan) -> list[Path]:
-    """The training's checkpoints, oldest first."""
-    found = (folder for folder in plan.adapter.glob("checkpoint-*") if folder.name.split("-")[-1].isdigit())
-    return sorted(found, key=lambda folder: int(folder.name.split("-")[-1]))
-
-
-def _state(checkpoint: Path) -> dict[str, Any] | None:
-    """The trainer's state, which is written last: None when the checkpoint is not complete."""
-    try:
-        state = json.loads((checkpoint / "trainer_state.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return state if isinstance(state, dict) and "log_history" in state else None
-
-
 def _loss_history(plan: Plan) -> list[list[float]]:
-    states = [state for folder in _checkpoints(plan) if (state := _state(folder)) is not None]
+    states = [found for folder in checkpoints(plan.adapter) if (found := state(folder)) is not None]
     return [[row["step"], float(row["loss"])] for row in states[-1]["log_history"] if "loss" in row] if states else []
 
 

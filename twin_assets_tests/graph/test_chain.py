@@ -35,7 +35,7 @@ from twin_assets_tests.serving.figures import GOOD
 SMALL = {
     "TWIN_TRAINING_MAX_STEPS": "2",
     "TWIN_MIN_TRAINING_WORDS": "500",
-    "TWIN_MAX_PASSAGES": "8",
+    "TWIN_MAX_PASSAGES": "40",
     "TWIN_PASSAGE_MAX_WORDS": "90",
     "TWIN_EVAL_PROMPTS": "2",
     "TWIN_MODEL_PORT": "18181",

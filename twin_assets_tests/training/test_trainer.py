@@ -139,6 +139,16 @@ def test_a_checkpoint_that_a_kill_left_half_written_is_not_resumed_from(
     assert not list(plan.folder.glob("prepared-*"))
 
 
+def test_a_checkpoint_with_damaged_weights_falls_back_to_the_one_before(plan: Plan, training_settings: Settings, tmp_path: Path) -> None:
+    before, newest = (plan.adapter / name for name in ("checkpoint-20", "checkpoint-40"))
+    for folder in (before, newest):
+        folder.mkdir(parents=True)
+        (folder / "trainer_state.json").write_text(json.dumps({"log_history": []}))
+    (newest / "adapter_model.safetensors").write_bytes(b"cut")
+    trainer.write_config(plan, tmp_path / "train.jsonl", training_settings)
+    assert [folder.name for folder in plan.adapter.iterdir()] == ["checkpoint-20"]
+
+
 def test_a_second_trainer_says_who_trains_and_touches_nothing(
     plan: Plan, training_settings: Settings, trainer_process: list[str], tmp_path: Path
 ) -> None:
