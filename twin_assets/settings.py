@@ -95,6 +95,15 @@ class Settings(BaseSettings):
     training_config: str = Field(
         "smollm2-135m-lora-cpu", description="What to train, and how: the name of a file in training_configs, or the path of another one."
     )
+    preference_config: str = Field(
+        "",
+        description="What goes on after TWIN_TRAINING_CONFIG: name of a DPO file in training_configs, or path of another one; empty: nothing.",
+    )
+    max_preferences: int = Field(
+        120,
+        ge=1,
+        description="At most this many prompts are answered by the base model too, for TWIN_PREFERENCE_CONFIG, spread over the documents.",
+    )
     training_max_steps: int = Field(
         120, ge=0, description="Upper bound of optimizer steps, about ten minutes on two cores; 0 trains all configured epochs."
     )

@@ -1,12 +1,8 @@
 """The ladder: the same held-out prompts written by the base model and by the twin, each without and with context."""
 
-import hashlib
 import json
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,17 +22,14 @@ from twin_assets.training.dataset import Dataset, Example
 from twin_assets.voice.encoder import Encode, second_opinion
 from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.slop import pooled_slop_rate
-from twin_assets.writing import model_server
+from twin_assets.writing.batch import Asked, Pace, Progress, asked_words, seed_of, serving, write_all
 from twin_assets.writing.generate import Generator
 from twin_assets.writing.prompts import Brief, messages
 
 log = structlog.get_logger(__name__)
 
-CONCURRENT = 8
 FEW_SHOT = 2
 FEW_SHOT_WORDS = 500  # with the notes and the answer, this fits the 2,048 tokens that a local server reads
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +106,16 @@ def write_texts(
         settings: For the sampling and the servers.
         progress: Is told how many of how many texts are written.
     """
-    pace = _Pace(sum(len(model.rungs) for model in models) * len(tasks), progress)
+    pace = Pace("evaluation text written", sum(len(model.rungs) for model in models) * len(tasks), progress)
     written: dict[RungName, tuple[str, ...]] = {}
     for model in models:
-        with _serving(model.gguf, f"{author}-{model.rungs[0][0]}", settings) as generator:
+        with serving(model.gguf, f"{author}-{model.rungs[0][0]}", settings, "evaluation-model") as generator:
             for rung, few, informed in model.rungs:
-                shown = [(task, messages(brief, task.passages if informed else (), task.examples if few else ())) for task, brief in tasks]
-                written[rung] = tuple(_write(generator, shown, pace))
-    asked = tuple(task for task, _ in tasks)
-    return Written(author, model_version, asked, {**written, "human": tuple(task.real for task in asked)})
+                shown = [messages(brief, task.passages if informed else (), task.examples if few else ()) for task, brief in tasks]
+                asked = [Asked(turns, asked_words(task.words), task.seed) for turns, (task, _) in zip(shown, tasks, strict=True)]
+                written[rung] = tuple(_write(generator, asked, pace))
+    every = tuple(task for task, _ in tasks)
+    return Written(author, model_version, every, {**written, "human": tuple(task.real for task in every)})
 
 
 def judge_texts(written: Written, yardsticks: Yardsticks) -> Ladder:
@@ -188,7 +182,7 @@ def brief_of(example: Example) -> Brief:
     """
     asked, _, points = example.messages[-2]["content"].partition("\nKey points: ")
     subject = asked.partition(" about: ")[2]
-    brief = Brief(subject, example.platform, max(10, round(example.words, -1)), tuple(points.split("; ")) if points else ())
+    brief = Brief(subject, example.platform, asked_words(example.words), tuple(points.split("; ")) if points else ())
     if messages(brief) != example.messages[:-1]:
         raise TwinError(
             f"The dataset's prompts are not those that the twin is asked today (example {example.id}). Materialize "
@@ -207,53 +201,18 @@ def few_shot(train: Sequence[Example], platform: str, seed: int) -> tuple[str, .
     return tuple(picked)
 
 
-def seed_of(key: UUID) -> int:
-    """A seed for each prompt, the same in every run."""
-    return int.from_bytes(hashlib.sha256(key.bytes).digest()[:4]) >> 1
-
-
 def _task(row: dict[str, Any]) -> Task:
     lists = {name: tuple(row[name]) for name in ("passages", "examples", "facts")}
     return Task(**{**row, **lists, "id": UUID(row["id"])})
 
 
-@contextmanager
-def _serving(gguf: Path, alias: str, settings: Settings) -> Iterator[Generator]:
-    server = model_server.start(gguf, settings.model_port, settings.logs / "evaluation-model.log", alias)
-    try:
-        yield Generator(server.url, settings, model=alias)
-    finally:
-        model_server.stop(server.pid)
-
-
-def _write(generator: Generator, prompts: Sequence[tuple[Task, list[dict[str, str]]]], pace: "_Pace") -> list[str]:
+def _write(generator: Generator, asked: Sequence[Asked], pace: Pace) -> list[str]:
     """One text per prompt, in order; the first failure ends the rung."""
-    with ThreadPoolExecutor(CONCURRENT) as pool:
-        running = {
-            pool.submit(generator.complete, conversation, max(10, round(task.words, -1)), seed=task.seed): place
-            for place, (task, conversation) in enumerate(prompts)
-        }
-        texts = [""] * len(prompts)
-        try:
-            for finished in as_completed(running):
-                texts[running[finished]] = finished.result().text
-                pace.step()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    texts = [""] * len(asked)
+
+    def written(place: int, text: str) -> None:
+        texts[place] = text
+        pace.step()
+
+    write_all(generator, asked, written)
     return texts
-
-
-class _Pace:
-    """Counts finished texts, tells how many, and estimates the time that is left."""
-
-    def __init__(self, total: int, progress: Progress) -> None:
-        self._total, self._progress = total, progress
-        self._done, self._started = 0, time.monotonic()
-
-    def step(self) -> None:
-        self._done += 1
-        spent = time.monotonic() - self._started
-        left = spent / self._done * (self._total - self._done)
-        log.info("evaluation text written", done=self._done, total=self._total, seconds_left=round(left))
-        self._progress(self._done, self._total)

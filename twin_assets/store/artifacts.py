@@ -11,6 +11,19 @@ from upath import UPath
 from twin_assets.store.errors import TwinError
 
 
+def write_whole(target: UPath, data: bytes) -> None:
+    """Writes a file that is whole or not there, whenever this process is killed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not isinstance(target, Path):
+        target.write_bytes(data)
+        return
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as staging:
+        staging.write(data)
+    complete = Path(staging.name)
+    complete.chmod(0o644)
+    complete.replace(target)
+
+
 class ArtifactStore:
     """Files of the graph: datasets, adapters, profiles, reports.
 
@@ -32,15 +45,7 @@ class ArtifactStore:
         target = self.root / author / kind / f"{hashlib.sha256(data).hexdigest()[:16]}-{name}"
         if target.exists():
             return str(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not isinstance(target, Path):
-            target.write_bytes(data)
-            return str(target)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as staging:
-            staging.write(data)
-        complete = Path(staging.name)
-        complete.chmod(0o644)
-        complete.replace(target)
+        write_whole(target, data)
         return str(target)
 
     def put_directory(self, author: str, kind: str, version: str, directory: Path) -> str:

@@ -26,8 +26,11 @@ from twin_assets.training.budget import COST, estimate, paid_for, require_budget
 from twin_assets.training.card import model_card
 from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
+from twin_assets.training.gguf import base_gguf
+from twin_assets.training.pairs import Rival, build_preferences, candidates
+from twin_assets.training.preferences import write_preferences
 from twin_assets.training.publication import pending
-from twin_assets.training.recipes import chosen, names, problems
+from twin_assets.training.recipes import chosen, names, preferred, problems
 from twin_assets.training.teacher import teacher_of
 from twin_assets.training.trainer import (
     Plan,
@@ -41,8 +44,11 @@ from twin_assets.training.trainer import (
     trainer_environment,
     write_config,
 )
+from twin_assets.writing.batch import Progress
 
 DATASET, ADAPTER, TEACHER = "instruct_dataset", "adapter_weights", "teacher"
+PREFERENCES, REJECTED = "preference_dataset", "rejected"
+NO_PREFERENCES = "No preferences are learned: TWIN_PREFERENCE_CONFIG names no training configuration."
 DATASET_SETTINGS = (
     *("held_out_share", "passage_min_words", "passage_max_words", "max_passages", "prompt_kinds", "context_passages"),
     *("teacher_url", "teacher_model"),
@@ -107,6 +113,54 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
     partitions_def=authors,
     deps=[dg.AssetKey(["training", DATASET])],
     group_name="training",
+    kinds={"python", "parquet"},
+    owners=["team:twin"],
+    tags={"cost": "gpu"},
+    code_version="1",
+)
+def preference_dataset(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
+    """Pairs of what the author wrote and what the base model answers to the same prompt: what DPO learns from.
+
+    The prompts and the chosen words are those of the newest dataset's training split. The base model answers on this machine, once for
+    each prompt: a run that was killed goes on, and a second one asks nothing. Without TWIN_PREFERENCE_CONFIG nothing is made.
+    """
+    author, settings, registry = context.partition_key, platform.settings(), platform.registry()
+    if not settings.preference_config:
+        return dg.MaterializeResult(metadata={"off": NO_PREFERENCES}, data_version=dg.DataVersion("off"))
+    try:
+        preferred(settings)  # refused before the base model is asked for hours
+        dataset = load_dataset(platform.artifacts().local(_newest(author, registry).uri))
+        rival = Rival(chosen(settings).base_model, base_gguf(settings), platform.artifacts().root / author / REJECTED, settings)
+        said = rival.answers(author, candidates(dataset, settings), _progress(context))
+        preferences = build_preferences(dataset, said, rival.spec, load_documents(platform.database(), author))
+    except TwinError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    with tempfile.TemporaryDirectory() as folder:
+        write_preferences(preferences, Path(folder))
+        card = (Path(folder) / "README.md").read_text()
+        uri = platform.artifacts().put_directory(author, PREFERENCES, preferences.version, Path(folder))
+    figures = {**preferences.figures, **rival.figures, "dataset_version": dataset.version, "base_model": rival.spec}
+    registry.record_artifact(author, PREFERENCES, preferences.version, uri, figures)
+    examples = [
+        dg.TableRecord({"prompt": pair.messages[-1]["content"][:200], "chosen": pair.chosen[:200], "rejected": pair.rejected[:200]})
+        for pair in preferences.pairs[:5]
+    ]
+    return dg.MaterializeResult(
+        metadata={
+            **figures,
+            "card": dg.MetadataValue.md(card),
+            "examples": dg.MetadataValue.table(examples),
+            "path": dg.MetadataValue.path(uri),
+        },
+        data_version=dg.DataVersion(preferences.version),
+    )
+
+
+@dg.asset(
+    key_prefix="training",
+    partitions_def=authors,
+    deps=[dg.AssetKey(["training", DATASET]), preference_dataset],
+    group_name="training",
     kinds={"axolotl", "huggingface"},
     owners=["team:twin"],
     tags={"cost": "gpu"},
@@ -120,10 +174,8 @@ def adapter_weights(context: dg.AssetExecutionContext, platform: PlatformResourc
     last checkpoint; one that was finished before with the same dataset, recipe and base model is not repeated.
     """
     author, settings, registry = context.partition_key, platform.settings(), platform.registry()
-    dataset = registry.latest_artifact(author, DATASET)
-    if dataset is None:
-        raise dg.Failure(f"{author} has no dataset yet. Materialize training/{DATASET} first.", allow_retries=False)
     try:
+        dataset = _newest(author, registry)
         plan = make_plan(author, dataset.version, settings)
         figures = _train(context, pipes, registry, plan, platform.artifacts().local(dataset.uri) / "train.jsonl", settings)
         model = _register(platform, registry, plan, figures, dataset.figures)
@@ -148,6 +200,17 @@ def _pending(published: Artifact, documents: Sequence[Document], platform: Platf
     texts = {document.id: f"{document.text_for_voice}\n{document.text_for_rag}" for document in documents}
     examples, now = [*found.train, *found.held_out], datetime.now(UTC)
     return pending(published, examples, texts, _prose_words(documents), made_with(platform.settings()), thresholds, now)
+
+
+def _progress(context: dg.AssetExecutionContext) -> Progress:
+    return lambda done, total: context.log.info(f"{done} of {total} texts written") if done % 8 == 0 else None
+
+
+def _newest(author: str, registry: Registry) -> Artifact:
+    dataset = registry.latest_artifact(author, DATASET)
+    if dataset is None:
+        raise TwinError(f"{author} has no dataset yet. Materialize training/{DATASET} first.")
+    return dataset
 
 
 def _prose_words(documents: Sequence[Document]) -> int:

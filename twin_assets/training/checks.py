@@ -9,9 +9,11 @@ from twin_assets.cleaning.quality import Finding
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.training import quality
-from twin_assets.training.assets import adapter_weights, instruct_dataset
+from twin_assets.training.assets import DATASET, NO_PREFERENCES, PREFERENCES, adapter_weights, instruct_dataset, preference_dataset
 from twin_assets.training.dataset import Dataset, load_dataset
-from twin_assets.training.leaks import find_leaks
+from twin_assets.training.leaks import Said, find_leaks
+from twin_assets.training.pairs import copies
+from twin_assets.training.preferences import Preferences, load_preferences
 
 
 @dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
@@ -52,6 +54,41 @@ def split_by_document_and_date(context: dg.AssetCheckExecutionContext, platform:
     return _of_dataset(context, platform, lambda found: quality.split_by_document_and_date(found.train, found.held_out))
 
 
+@dg.asset_check(asset=preference_dataset, blocking=True, partitions_def=authors)
+def chosen_is_verbatim(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """Nearly every word of the chosen texts stands in the author's document, in that order."""
+
+    def judge(found: Preferences) -> Finding:
+        own = {document.id: f"{document.text_for_voice}\n{document.text_for_rag}" for document in _documents(context, platform)}
+        return quality.answers_are_verbatim(found.pairs, own, "training/preference_dataset")
+
+    return _of_preferences(context, platform, judge)
+
+
+@dg.asset_check(asset=preference_dataset, blocking=True, partitions_def=authors)
+def held_out_is_in_no_pair(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """No held-out passage stands in a pair, exactly or nearly, neither as chosen nor as rejected."""
+
+    def judge(found: Preferences) -> Finding:
+        texts = [Said(pair.id, text) for pair in found.pairs for text in (pair.chosen, pair.rejected)]
+        dataset = _dataset(context, platform)
+        held_out = dataset.held_out if dataset else []
+        return quality.no_leaks(find_leaks(texts, held_out), len(held_out))
+
+    return _of_preferences(context, platform, judge)
+
+
+@dg.asset_check(asset=preference_dataset, blocking=True, partitions_def=authors)
+def rejected_is_not_the_authors(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """No rejected text is the author's own: a twin would learn to avoid the voice that it is for."""
+
+    def judge(found: Preferences) -> Finding:
+        copied = copies({pair.id: pair.rejected for pair in found.pairs}, _documents(context, platform))
+        return quality.rejected_is_not_the_authors(found.pairs, copied)
+
+    return _of_preferences(context, platform, judge)
+
+
 @dg.asset_check(asset=adapter_weights, blocking=True, partitions_def=authors)
 def loss_fell(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
     """The training's loss stayed a number and ended below where it began."""
@@ -62,10 +99,24 @@ def loss_fell(context: dg.AssetCheckExecutionContext, platform: PlatformResource
 def _of_dataset(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource, judge: Callable[[Dataset], Finding]
 ) -> dg.AssetCheckResult:
-    artifact = platform.registry().latest_artifact(context.partition_key, "instruct_dataset")
+    found = _dataset(context, platform)
+    return _result(judge(found)) if found else dg.AssetCheckResult(passed=False, description="There is no dataset.")
+
+
+def _dataset(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> Dataset | None:
+    artifact = platform.registry().latest_artifact(context.partition_key, DATASET)
+    return load_dataset(platform.artifacts().local(artifact.uri)) if artifact else None
+
+
+def _of_preferences(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource, judge: Callable[[Preferences], Finding]
+) -> dg.AssetCheckResult:
+    if not platform.settings().preference_config:
+        return dg.AssetCheckResult(passed=True, description=NO_PREFERENCES)
+    artifact = platform.registry().latest_artifact(context.partition_key, PREFERENCES)
     if artifact is None:
-        return dg.AssetCheckResult(passed=False, description="There is no dataset.")
-    return _result(judge(load_dataset(platform.artifacts().local(artifact.uri))))
+        return dg.AssetCheckResult(passed=False, description="There is no preference dataset.")
+    return _result(judge(load_preferences(platform.artifacts().local(artifact.uri))))
 
 
 def _documents(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> list[Document]:

@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 from uuid import UUID, uuid5
 
 import structlog
@@ -15,9 +16,10 @@ from twin_assets.features.search import Filters
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import CODE, Dataset, Example, PromptKind, SplitName
-from twin_assets.training.leaks import duplicates, find_leaks
+from twin_assets.training.leaks import Said, duplicates, find_leaks
 from twin_assets.training.passages import SHORTEST_DOCUMENT_WORDS, passages
 from twin_assets.training.teacher import Teacher, Told
+from twin_assets.writing.batch import asked_words
 from twin_assets.writing.prompts import Brief, messages, plain
 
 log = structlog.get_logger(__name__)
@@ -57,6 +59,28 @@ class Cut:
     start: int
     answer: str
 
+    @property
+    def document_id(self) -> UUID:
+        """Of the document."""
+        return self.document.id
+
+
+class Placed(Protocol):
+    """Anything that is from a document."""
+
+    @property
+    def id(self) -> UUID:
+        """Its identity."""
+        ...
+
+    @property
+    def document_id(self) -> UUID:
+        """Where it is from."""
+        ...
+
+
+AnyPlaced = TypeVar("AnyPlaced", bound=Placed)
+
 
 def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | None = None, teacher: Teacher | None = None) -> Dataset:
     """Makes the dataset of an author; the same documents, notes and settings give the same dataset.
@@ -74,12 +98,12 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
     """
     spoken, foreign = _in_main_language(split.train)
     _require_enough(author, spoken, settings)
-    held_out = _spread(_cuts(split.held_out, settings), MAX_HELD_OUT)
+    held_out = spread(_cuts(split.held_out, settings), MAX_HELD_OUT)
     candidates = _cuts(spoken, settings)
     leaks = {leak.train: leak.kind for leak in find_leaks(candidates, held_out)}
     clean = [cut for cut in candidates if cut.id not in leaks]
     repeated = duplicates(clean)
-    train = _spread([cut for cut in clean if cut.id not in repeated], settings.max_passages)
+    train = spread([cut for cut in clean if cut.id not in repeated], settings.max_passages)
     if not train or not held_out:
         purpose = "hold out for the evaluation" if train else "train on"
         raise TooLittleText(f"{author} has no passage to {purpose} that is not a copy of another one. {_HOW_TO_ADD}")
@@ -162,12 +186,13 @@ def _cut(document: Document, start: int, answer: str) -> Cut | None:
     return Cut(uuid5(document.id, hashlib.sha256(answer.encode()).hexdigest()), document, start, answer)
 
 
-def _spread(candidates: Sequence[Cut], limit: int) -> list[Cut]:
+def spread(candidates: Sequence[AnyPlaced], limit: int) -> list[AnyPlaced]:
+    """So many of the passages at most, spread evenly over the documents, in their order."""
     # Every document gives one passage before any gives a second. Which one is decided by its id, a hash: even over the text,
     # the same each time, and little changed by a new document.
-    by_document: dict[UUID, list[Cut]] = defaultdict(list)
+    by_document: dict[UUID, list[AnyPlaced]] = defaultdict(list)
     for cut in candidates:
-        by_document[cut.document.id].append(cut)
+        by_document[cut.document_id].append(cut)
     turns = [(turn, cut.id) for group in by_document.values() for turn, cut in enumerate(sorted(group, key=lambda cut: cut.id))]
     chosen = {key for _, key in sorted(turns)[:limit]}
     return [cut for cut in candidates if cut.id in chosen]
@@ -220,7 +245,7 @@ def _fits(example: Example) -> bool:
 def _by_notes(cut: Cut, brief: Brief, notes: Notes) -> Example | None:
     """The same brief with notes from the author's other documents, as a draft is written: not with the answer among them."""
     found = list(notes(cut.document, brief.prompt))
-    beside = [Cut(UUID(int=place), cut.document, 0, note) for place, note in enumerate(found)]
+    beside = [Said(UUID(int=place), note) for place, note in enumerate(found)]
     copies = {leak.train.int for leak in find_leaks(beside, [cut])}
     kept = [note for place, note in enumerate(found) if place not in copies]
     return _asked(cut, "rag", messages(brief, kept)) if kept else None
@@ -234,8 +259,7 @@ def _by_continuing(cut: Cut, brief: Brief) -> Example | None:
 
 
 def _brief(cut: Cut, phrases: Sequence[str]) -> Brief:
-    words = len(cut.answer.split())
-    return Brief(_topic(cut, phrases), cut.document.platform, max(10, round(words, -1)), tuple(phrases))
+    return Brief(_topic(cut, phrases), cut.document.platform, asked_words(len(cut.answer.split())), tuple(phrases))
 
 
 def _code(documents: Sequence[Document], settings: Settings, limit: int) -> list[Example]:
@@ -246,7 +270,7 @@ def _code(documents: Sequence[Document], settings: Settings, limit: int) -> list
         if document.kind == CODE and SHORTEST_DOCUMENT_WORDS <= len(text.split()) <= settings.passage_max_words:
             cuts.append(_cut(document, document.text_for_rag.find(text), text))
     found = []
-    for cut in _spread([cut for cut in cuts if cut], limit):
+    for cut in spread([cut for cut in cuts if cut], limit):
         described = _FIRST_COMMENT.search(cut.answer)
         subject = ": ".join(part for part in (cut.document.title, described and " ".join(described["said"].split())) if part)
         found.append(_asked(cut, "code", messages(Brief(subject, "code"))))

@@ -29,6 +29,19 @@ class Answered(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A text that is compared and nothing else.
+
+    Attributes:
+        id: Its identity.
+        answer: The text.
+    """
+
+    id: UUID
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Leak:
     """A training passage that repeats a held-out one.
 
@@ -82,6 +95,11 @@ def duplicates(examples: Sequence[Answered]) -> dict[UUID, UUID]:
         for shingle in own:
             by_shingle[shingle].append(example.id)
     return found
+
+
+def same_words(first: str, second: str) -> bool:
+    """Whether two texts differ in nothing but case and punctuation."""
+    return _words(first) == _words(second)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -1,14 +1,15 @@
 """What must hold for a dataset and a training, as plain functions: the asset checks are shells around them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 from uuid import UUID
 
 from twin_assets.cleaning.documents import COUNTED_KINDS, MIN_HELD_OUT_WORDS
 from twin_assets.cleaning.quality import Finding
 from twin_assets.training.dataset import Example
-from twin_assets.training.leaks import Leak
+from twin_assets.training.leaks import Leak, same_words
+from twin_assets.training.preferences import Pair
 
 MIN_VERBATIM = 0.95
 MIN_TERMS, KEY_TERMS = 0.8, 50
@@ -28,12 +29,15 @@ def no_leaks(leaks: Sequence[Leak], held_out: int) -> Finding:
     return Finding(not leaks, description, {"leaks": len(leaks), "held_out": held_out, "pairs": pairs})
 
 
-def answers_are_verbatim(examples: Sequence[Example], documents: Mapping[UUID, str]) -> Finding:
+def answers_are_verbatim(
+    examples: Sequence[Example | Pair], documents: Mapping[UUID, str], made_by: str = "training/instruct_dataset"
+) -> Finding:
     """Nearly every word of the answers stands in the author's document, in that order: a twin learns from nobody else.
 
     Args:
         examples: All that is learned from.
         documents: The author's own text of each document, prose and code.
+        made_by: The asset to materialize again where it is not so.
     """
     words, own = 0, 0
     strange: list[str] = []
@@ -49,7 +53,7 @@ def answers_are_verbatim(examples: Sequence[Example], documents: Mapping[UUID, s
         f"{share:.1%} of {words:,} words in the answers stand in the author's documents as they are; {MIN_VERBATIM:.0%} are needed."
     )
     if strange:
-        description += f" {len(strange)} answers do not. Materialize training/instruct_dataset again."
+        description += f" {len(strange)} answers do not. Materialize {made_by} again."
     return Finding(share >= MIN_VERBATIM, description, {"verbatim": round(share, 4), "words": words, "strange": strange[:5]})
 
 
@@ -124,6 +128,25 @@ def split_by_document_and_date(train: Sequence[Example], held_out: Sequence[Exam
         "Materialize training/instruct_dataset again.",
         figures,
     )
+
+
+def rejected_is_not_the_authors(pairs: Sequence[Pair], copied: Set[UUID]) -> Finding:
+    """No rejected text is the author's own, or the chosen one: a twin would learn to avoid the voice that it is for.
+
+    A draft that the author edited shares words with what was published, and must only differ from it.
+
+    Args:
+        pairs: All that is learned from.
+        copied: Those whose rejected text repeats a document of the author's.
+    """
+    same = {pair.id for pair in pairs if same_words(pair.chosen, pair.rejected)}
+    wrong = sorted(map(str, same | {pair.id for pair in pairs if pair.source == "base_model" and pair.id in copied}))
+    figures: dict[str, int | float | list[str]] = {"pairs": len(pairs), "wrong": len(wrong), "which": wrong[:5]}
+    if not pairs:
+        return Finding(False, "There are no pairs. Materialize training/preference_dataset.", figures)
+    if wrong:
+        return Finding(False, f"{len(wrong)} of {len(pairs)} rejected texts are the author's own words: {', '.join(wrong[:5])}.", figures)
+    return Finding(True, f"None of {len(pairs)} rejected texts is the author's own.", figures)
 
 
 def training_converged(figures: Mapping[str, Any]) -> Finding:

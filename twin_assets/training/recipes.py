@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,24 +76,55 @@ def names() -> list[str]:
 
 
 def chosen(settings: Settings) -> Recipe:
-    """The recipe that the settings name.
+    """The recipe that the settings name for the training on the author's passages.
 
     Raises:
-        TwinError: When there is none of that name, or its file is none.
+        TwinError: When there is none of that name, its file is none, or it learns from pairs.
     """
     recipe = read(settings.training_config)
-    return Recipe(recipe.name, settings.base_model or recipe.base_model, recipe.axolotl, recipe.expected)
+    if recipe.method != "sft":
+        raise TwinError(
+            f"TWIN_TRAINING_CONFIG names {recipe.name}, which learns from pairs (rl: dpo) and not from passages. Name it in "
+            "TWIN_PREFERENCE_CONFIG, and in TWIN_TRAINING_CONFIG one to begin with."
+        )
+    return replace(recipe, base_model=settings.base_model or recipe.base_model)
 
 
-def read(name: str) -> Recipe:
+def preferred(settings: Settings) -> Recipe | None:
+    """The recipe that the settings name for the training on pairs, on the base model of the first training; None when there is none.
+
+    Raises:
+        TwinError: When there is none of that name, its file is none, it does not learn from pairs, or it is for another base model.
+    """
+    if not settings.preference_config:
+        return None
+    recipe, first = read(settings.preference_config, "TWIN_PREFERENCE_CONFIG"), chosen(settings)
+    if recipe.method != "dpo":
+        raise TwinError(
+            f"TWIN_PREFERENCE_CONFIG names {recipe.name}, which does not learn from pairs (rl: dpo). Name one of "
+            f"{', '.join(name for name in names() if read(name).method == 'dpo')}, or leave it empty."
+        )
+    if not settings.base_model and recipe.base_model != first.base_model:
+        raise TwinError(
+            f"TWIN_PREFERENCE_CONFIG names {recipe.name}, for {recipe.base_model}, and goes on with what {first.name} trained on "
+            f"{first.base_model}. Name two for the same model, or say which one in TWIN_BASE_MODEL."
+        )
+    return replace(recipe, base_model=first.base_model)
+
+
+def read(name: str, setting: str = "TWIN_TRAINING_CONFIG") -> Recipe:
     """A recipe by its name in ``training_configs``, or by the path of another file.
+
+    Args:
+        name: The name or path.
+        setting: Where it was said.
 
     Raises:
         TwinError: When there is none, or it is no axolotl file, or names no model.
     """
     path = FOLDER / f"{name}.yaml" if name in names() else PROJECT_ROOT / Path(name).expanduser()
     if not path.is_file():
-        raise TwinError(f"There is no training configuration {name!r}. TWIN_TRAINING_CONFIG is one of {', '.join(names())}, or a path.")
+        raise TwinError(f"There is no training configuration {name!r}. {setting} is one of {', '.join(names())}, or a path.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

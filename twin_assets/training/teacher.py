@@ -4,14 +4,13 @@ A passage is sent, and three things come back: what it is about, its points, and
 same template as everything else. What comes is checked: a prompt that holds the passage itself would teach to copy.
 """
 
-import hashlib
 import json
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import structlog
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from upath import UPath
 
 from twin_assets.settings import Settings
+from twin_assets.training.kept import Kept
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.writing.chat import Endpoint, RefusedError, ask
 from twin_assets.writing.prompts import plain
@@ -103,7 +103,6 @@ class Teacher:
         Raises:
             ChatDownError: When it cannot be asked; what it said so far is kept.
         """
-        self.kept.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         found: dict[UUID, Told] = {}
         with ThreadPoolExecutor(CONCURRENT) as pool:
@@ -121,9 +120,9 @@ class Teacher:
         return found
 
     def _told(self, passage: str) -> Told | None:
-        kept = self.kept / f"{_key(self.endpoint, passage)}.json"
-        if kept.exists():
-            raw = kept.read_text(encoding="utf-8")
+        kept, asked = Kept(self.kept), [TEACHER, SYSTEM, self.endpoint.model, self.endpoint.url, passage]
+        raw = kept.find(asked)
+        if raw is not None:
             self._count(cached=1)
         else:
             try:
@@ -134,7 +133,7 @@ class Teacher:
                 return None
             raw = said.text
             self._count(asked=1, tokens_asked=said.asked_tokens, tokens_said=said.said_tokens)
-            kept.write_text(raw, encoding="utf-8")
+            kept.keep(asked, raw)
         told = read(raw, passage)
         if told is None:
             self._count(of_no_use=1)
@@ -164,8 +163,3 @@ def teacher_of(settings: Settings, kept: UPath) -> Teacher | None:
         return None
     endpoint = Endpoint(settings.teacher_url, settings.teacher_model or None, settings.teacher_key, "teacher", "TWIN_TEACHER")
     return Teacher(endpoint, kept, (settings.teacher_dollars_asked, settings.teacher_dollars_said))
-
-
-def _key(endpoint: Endpoint, passage: str) -> str:
-    parts: list[Any] = [TEACHER, SYSTEM, endpoint.model, endpoint.url, passage]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

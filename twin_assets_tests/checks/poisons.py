@@ -5,16 +5,31 @@ Each poison is seen by the check that it stands under, by those that it names be
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twin_assets.cleaning.quality import FAMILIES
 from twin_assets.features import golden
-from twin_assets.training.dataset import Dataset, load_dataset, write_dataset
-from twin_assets_tests.checks.world import AUTHOR, HEALTHY_REPORT, Poison, World, healthy_texts, record_texts, sql
+from twin_assets.training.dataset import Dataset, Example, load_dataset, write_dataset
+from twin_assets.training.preferences import Pair
+from twin_assets_tests.checks.world import (
+    AUTHOR,
+    HEALTHY_REPORT,
+    Poison,
+    World,
+    healthy_preferences,
+    healthy_texts,
+    record_preferences,
+    record_texts,
+    sql,
+)
 
 ACCOUNTS = ("cleaning/dropped_documents:every_post_accounted_for", "cleaning/dropped_documents:every_post_is_accounted_for")
 SPLIT, ENOUGH = "training/instruct_dataset:split_by_document_and_date", "training/instruct_dataset:enough_to_learn_from"
 VERBATIM = "training/instruct_dataset:answers_are_verbatim"
+CHOSEN, IN_NO_PAIR, REJECTED = (
+    f"training/preference_dataset:{name}" for name in ("chosen_is_verbatim", "held_out_is_in_no_pair", "rejected_is_not_the_authors")
+)
 OWN_WORDS = "cleaning/cleaned_documents:own_words_only"
 PUNCTUATION = "cleaning/cleaned_documents:punctuation_is_kept"
 
@@ -109,6 +124,25 @@ def cut_in_two(dataset: Dataset) -> Dataset:
 
 def all_of_it(dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, train=[*dataset.train, *dataset.held_out], held_out=[])
+
+
+def other_pairs(change: Callable[[Pair, Example], Pair]) -> Callable[[World], None]:
+    """Changes every pair; beside it is given a held-out example."""
+
+    def put(world: World) -> None:
+        artifact = world.registry.latest_artifact(AUTHOR, "instruct_dataset")
+        assert artifact is not None
+        held_out = load_dataset(world.artifacts.local(artifact.uri)).held_out[0]
+        healthy = healthy_preferences(world.registry, world.artifacts)
+        changed = replace(healthy, pairs=[change(pair, held_out) for pair in healthy.pairs])
+        record_preferences(world.registry, world.artifacts, changed)
+
+    return put
+
+
+def no_pairs(world: World) -> None:
+    healthy = healthy_preferences(world.registry, world.artifacts)
+    record_preferences(world.registry, world.artifacts, replace(healthy, pairs=[]))
 
 
 def another_version_answers(world: World) -> None:
@@ -229,7 +263,11 @@ CLEANED = {
         )
     ],
     "documents_present": [
-        Poison("nothing is left of an author", sql("delete from cleaning.cleaned_documents where author = :author"), [*ACCOUNTS, VERBATIM])
+        Poison(
+            "nothing is left of an author",
+            sql("delete from cleaning.cleaned_documents where author = :author"),
+            [*ACCOUNTS, VERBATIM, CHOSEN],
+        )
     ],
     "no_boilerplate_survives": [
         Poison(
@@ -295,7 +333,7 @@ VOICE = {
 TRAINING = {
     "instruct_dataset:held_out_is_unseen": [
         Poison("a held-out passage is trained on", another_dataset(leaky), [SPLIT]),
-        Poison("nothing is held out", another_dataset(all_of_it)),
+        Poison("nothing is held out", another_dataset(all_of_it), [IN_NO_PAIR]),
     ],
     "instruct_dataset:answers_are_verbatim": [Poison("answers that another model wrote", another_dataset(reworded))],
     "instruct_dataset:key_terms_are_present": [Poison("one subject of many", another_dataset(of_one_document), [ENOUGH])],
@@ -303,6 +341,25 @@ TRAINING = {
     "instruct_dataset:split_by_document_and_date": [
         Poison("the oldest is held out", another_dataset(turned_around)),
         Poison("a document on both sides", another_dataset(cut_in_two)),
+    ],
+    "preference_dataset:chosen_is_verbatim": [
+        Poison("chosen words that another model wrote", other_pairs(lambda pair, _: replace(pair, chosen=f"{pair.chosen} Furthermore.")))
+    ],
+    "preference_dataset:held_out_is_in_no_pair": [
+        Poison(
+            "a held-out passage is preferred",
+            other_pairs(lambda pair, held_out: replace(pair, chosen=held_out.answer, document_id=held_out.document_id)),
+        ),
+        Poison(
+            "a held-out passage is rejected",
+            other_pairs(lambda pair, held_out: replace(pair, rejected=held_out.answer)),
+            [REJECTED],
+        ),
+    ],
+    "preference_dataset:rejected_is_not_the_authors": [
+        Poison("the chosen words are rejected", other_pairs(lambda pair, _: replace(pair, rejected=pair.chosen.upper()))),
+        Poison("a draft that nobody edited", other_pairs(lambda pair, _: replace(pair, rejected=pair.chosen, source="edit"))),
+        Poison("there are no pairs", no_pairs, [CHOSEN]),
     ],
     "adapter_weights:loss_fell": [
         Poison("the loss rose", lambda world: world.change_model(loss_last=5.0)),

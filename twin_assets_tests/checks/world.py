@@ -6,6 +6,7 @@ as Dagster runs them. Those that are tests of dbt run as the SQL that dbt compil
 
 import dataclasses
 import json
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Deployment, Model, Registry
+from twin_assets.training.dataset import load_dataset
+from twin_assets.training.preferences import Pair, Preferences, write_preferences
 from twin_assets_tests.serving.figures import GOOD
 
 AUTHOR = SAMPLE_AUTHOR
@@ -39,8 +42,14 @@ OF_DBT = KEYS - IN_PYTHON
 MODEL = "a-healthy-model"
 HEALTHY_REPORT = {**GOOD, "model_version": MODEL}
 """What the checks of the evaluation look at; a check that looks at more needs it there, too."""
-NEVER_MADE = {("training", "adapter_weights"), ("evaluation", "eval_texts"), ("evaluation", "eval_report"), ("serving", "tgi_deployment")}
-"""Stood in for by records: minutes of training would tell the checks nothing more."""
+NEVER_MADE = {
+    ("training", "preference_dataset"),
+    ("training", "adapter_weights"),
+    ("evaluation", "eval_texts"),
+    ("evaluation", "eval_report"),
+    ("serving", "tgi_deployment"),
+}
+"""Stood in for by records: minutes of writing and training would tell the checks nothing more."""
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -117,6 +126,7 @@ class Checks:
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
         self.instance = instance
+        self.settings = settings.model_copy(update={"preference_config": "llama-3.1-8b-dpo"})  # its checks look at nothing without
         self.job = defs.resolve_job_def("twin").get_subset(asset_selection=set(), asset_check_selection=set(IN_PYTHON))
         results = json.loads((project.target(settings) / "authors" / AUTHOR / "run_results.json").read_text())["results"]
         names = {key.name: key for key in OF_DBT}
@@ -137,6 +147,7 @@ class Checks:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(PlatformResource, "database", lambda _: database)
             patch.setattr(PlatformResource, "raw_database", lambda _: database)
+            patch.setattr(PlatformResource, "settings", lambda _: self.settings)
             result = self.job.execute_in_process(instance=self.instance, partition_key=AUTHOR, raise_on_error=False, run_config=QUIET)
         evaluations = result.get_asset_check_evaluations()
         failures = {event.step_key: event.step_failure_data.error for event in result.all_events if event.is_step_failure}
@@ -167,6 +178,7 @@ def stand_in(registry: Registry, artifacts: ArtifactStore, url: str) -> None:
     figures = {"losses": losses, "loss_first": 4.0, "loss_last": 3.05, "steps": 20}
     registry.record_model(Model(MODEL, AUTHOR, "dataset", "recipe", "base", "/nowhere", figures=figures))
     record_texts(registry, artifacts, healthy_texts())
+    record_preferences(registry, artifacts, healthy_preferences(registry, artifacts))
     registry.record_artifact(AUTHOR, "eval_report", "report", "/nowhere", HEALTHY_REPORT)
     registry.record_deployment(Deployment(AUTHOR, MODEL, "llama.cpp", url, "/nowhere"))
 
@@ -175,6 +187,27 @@ def record_texts(registry: Registry, artifacts: ArtifactStore, written: Written)
     """Makes these the newest texts of the evaluation."""
     uri = artifacts.put_bytes(AUTHOR, "eval_texts", "texts.jsonl", written.to_lines().encode())
     registry.record_artifact(AUTHOR, "eval_texts", UPath(uri).name, uri)
+
+
+def healthy_preferences(registry: Registry, artifacts: ArtifactStore) -> Preferences:
+    """Pairs of the author's passages and what another one makes of the same prompts."""
+    stored = registry.latest_artifact(AUTHOR, "instruct_dataset")
+    assert stored is not None
+    dataset = load_dataset(artifacts.local(stored.uri))
+    text = "In conclusion, it is worth noting that there are many ways in which such things can be seen by different people."
+    pairs = [
+        Pair(one.id, one.document_id, one.start, one.messages[:-1], one.answer, f"{text} {place}", "base_model", "base")
+        for place, one in enumerate(dataset.train[:9])
+    ]
+    return Preferences(AUTHOR, dataset.version, pairs)
+
+
+def record_preferences(registry: Registry, artifacts: ArtifactStore, preferences: Preferences) -> None:
+    """Makes these the newest pairs of the author."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_preferences(preferences, Path(folder))
+        uri = artifacts.put_directory(AUTHOR, "preference_dataset", preferences.version, Path(folder))
+    registry.record_artifact(AUTHOR, "preference_dataset", preferences.version, uri)
 
 
 @contextmanager

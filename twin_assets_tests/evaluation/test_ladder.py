@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from twin_assets.cleaning.documents import Split
-from twin_assets.evaluation import assets, checks, ladder
+from twin_assets.evaluation import assets, checks
 from twin_assets.evaluation.judge import Judgement
 from twin_assets.evaluation.ladder import (
     Written,
@@ -26,7 +26,6 @@ from twin_assets.evaluation.ladder import (
     judge_texts,
     make_tasks,
     opinion_on,
-    seed_of,
     write_texts,
 )
 from twin_assets.evaluation.rungs import Opinion, Yardsticks
@@ -51,6 +50,7 @@ from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import KIND, VoiceProfile, build_profile
 from twin_assets.writing import model_server
+from twin_assets.writing.batch import seed_of
 from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F401  # fixtures
 from twin_assets_tests.features.documents import document
 from twin_assets_tests.voice.voices import texts
@@ -229,7 +229,7 @@ def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: Wor
     assert report.figures["dataset_version"] == world.dataset.version
     assert report.figures["profile_version"] == world.profile.version
 
-    monkeypatch.setattr(ladder.model_server, "start", lambda *_, **__: pytest.fail("evaluated twice"))
+    monkeypatch.setattr(model_server, "start", lambda *_, **__: pytest.fail("evaluated twice"))
     second = _run(world)
     assert _version(second) == _version(first) == report.version
     assert "No encoder of style is set" in artifacts.read_bytes(f"{report.uri}/report.md").decode()

@@ -45,7 +45,8 @@ PARENTS = {
     "features/golden_set": {"features/embeddings"},
     "voice/voice_profile": {"cleaning/cleaned_documents"},
     "training/instruct_dataset": {"cleaning/cleaned_documents"},
-    "training/adapter_weights": {"training/instruct_dataset"},
+    "training/preference_dataset": {"training/instruct_dataset"},
+    "training/adapter_weights": {"training/instruct_dataset", "training/preference_dataset"},
     "evaluation/eval_texts": {"training/adapter_weights", "training/instruct_dataset", "features/golden_set"},
     "evaluation/eval_report": {"evaluation/eval_texts", "training/instruct_dataset", "voice/voice_profile"},
     "serving/tgi_deployment": {"evaluation/eval_report"},
@@ -72,6 +73,7 @@ GATES = {
         "enough_to_learn_from",
         "split_by_document_and_date",
     },
+    "training/preference_dataset": {"chosen_is_verbatim", "held_out_is_in_no_pair", "rejected_is_not_the_authors"},
     "training/adapter_weights": {"loss_fell"},
     "voice/voice_profile": {"instrument_knows_people_apart"},
     "evaluation/eval_texts": {"every_rung_wrote"},
@@ -120,7 +122,7 @@ def test_an_asset_says_what_it_is_and_what_it_costs(spec: dg.AssetSpec) -> None:
     assert spec.group_name == spec.key.path[0]
     assert spec.owners == ["team:twin"]
     assert spec.kinds
-    assert spec.tags["cost"] == ("gpu" if spec.key.path[-1] in {"adapter_weights", "eval_texts"} else "cpu")
+    assert spec.tags["cost"] == ("gpu" if spec.key.path[-1] in {"preference_dataset", "adapter_weights", "eval_texts"} else "cpu")
 
 
 def test_an_asset_is_partitioned_by_author(spec: dg.AssetSpec) -> None:

@@ -1,0 +1,153 @@
+"""Pairs to learn preferences from: the author's passage, and what the base model answers to the same prompt."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from upath import UPath
+
+from twin_assets.cleaning.annotate import repetition
+from twin_assets.cleaning.documents import Document
+from twin_assets.prepared import file_hash
+from twin_assets.settings import Settings
+from twin_assets.store.errors import TwinError
+from twin_assets.training.dataset import Dataset, Example
+from twin_assets.training.examples import spread
+from twin_assets.training.kept import Kept
+from twin_assets.training.leaks import Said, find_leaks
+from twin_assets.training.passages import SHORTEST_DOCUMENT_WORDS
+from twin_assets.training.preferences import Pair, Preferences
+from twin_assets.writing.batch import Asked, Pace, Progress, asked_words, seed_of, serving, write_all
+from twin_assets.writing.prompts import plain
+
+ASKING = "1"  # goes up when the base model is asked in another way: what it wrote before does not count then
+SAMPLING = ("temperature", "top_p", "repetition_penalty", "copy_penalty")
+SHORT = 0.5
+"""Share of the author's words below which an answer is no answer: the length would be what is learned."""
+REPETITIVE = 0.3
+"""Share of repeated runs of five words above which an answer goes round in circles."""
+
+
+@dataclass
+class Rival:
+    """The base model without an adapter, asked what the author was asked.
+
+    Attributes:
+        spec: Of the base model.
+        gguf: Its file.
+        kept: The folder where its answers are kept, by a hash of model, prompt and sampling.
+        settings: For the sampling and the server.
+        spent: How many prompts it was asked, and how many answers were there.
+    """
+
+    spec: str
+    gguf: Path
+    kept: UPath
+    settings: Settings
+    spent: dict[str, int] = field(default_factory=lambda: {"asked": 0, "cached": 0})
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """How often it was asked."""
+        return {f"rival_{name}": count for name, count in self.spent.items()}
+
+    def answers(self, author: str, examples: Sequence[Example], progress: Progress = lambda done, total: None) -> dict[UUID, str]:
+        """What it answers to the prompt of each; what it said before is not asked again.
+
+        Args:
+            author: Whose prompts they are: the server is named after that.
+            examples: What the author was asked.
+            progress: Is told how many of how many answers are there.
+
+        Raises:
+            ModelServerError: When it cannot be served.
+            EndpointDownError: When it stops answering; what it said so far is kept.
+        """
+        kept, model = Kept(self.kept), file_hash(self.gguf)
+        asked = {one.id: Asked(one.messages[:-1], asked_words(one.words), seed_of(one.id)) for one in examples}
+        keys = {key: self._key(model, one) for key, one in asked.items()}
+        found = {key: said for key, parts in keys.items() if (said := kept.find(parts)) is not None}
+        missing = [key for key in asked if key not in found]
+        self.spent["cached"] += len(found)
+        if missing:
+            pace = Pace("rejected text written", len(missing), progress)
+
+            def written(place: int, text: str) -> None:
+                found[missing[place]] = text
+                kept.keep(keys[missing[place]], text)
+                self.spent["asked"] += 1
+                pace.step()
+
+            with serving(self.gguf, f"{author}-base", self.settings, "preference-model") as generator:
+                write_all(generator, [asked[key] for key in missing], written)
+        return found
+
+    def _key(self, model: str, asked: Asked) -> list[Any]:
+        sampling = [getattr(self.settings, name) for name in SAMPLING]
+        return [ASKING, model, list(asked.messages), asked.words, asked.seed, *sampling]
+
+
+def candidates(dataset: Dataset, settings: Settings) -> list[Example]:
+    """The examples that the base model is asked for, spread over the documents: of the training split alone."""
+    return spread(dataset.train, settings.max_preferences)
+
+
+def build_preferences(dataset: Dataset, answers: Mapping[UUID, str], rejected_by: str, documents: Sequence[Document]) -> Preferences:
+    """Makes the preference dataset; the same answers give the same one.
+
+    Args:
+        dataset: The author's newest instruct dataset.
+        answers: What a model answered to prompts of its training split, by the example's id.
+        rejected_by: Spec of that model.
+        documents: The author's documents: what copies them is not rejected.
+
+    Raises:
+        TwinError: When nothing makes a pair.
+    """
+    copied = copies({key: text for key, text in answers.items() if text}, documents)
+    pairs, dropped = [], Counter[str]()
+    for example in dataset.train:
+        if example.id not in answers:
+            continue
+        rejected = answers[example.id]
+        if why := "copied" if example.id in copied else _unfit(rejected, example.words):
+            dropped[why] += 1
+            continue
+        pairs.append(
+            Pair(
+                id=example.id,
+                document_id=example.document_id,
+                start=example.start,
+                messages=example.messages[:-1],
+                chosen=example.answer,
+                rejected=rejected,
+                source="base_model",
+                rejected_by=rejected_by,
+            )
+        )
+    if not pairs:
+        raise TwinError(
+            f"{dataset.author} has no pair to learn preferences from: of {len(answers)} answers of {rejected_by} "
+            f"{', '.join(f'{count} are {why}' for why, count in dropped.items()) or 'none is to a training prompt'}. Raise "
+            "TWIN_MAX_PREFERENCES, take another base model, or leave TWIN_PREFERENCE_CONFIG empty."
+        )
+    return Preferences(dataset.author, dataset.version, pairs, dict(sorted(dropped.items())))
+
+
+def copies(texts: Mapping[UUID, str], documents: Sequence[Document]) -> set[UUID]:
+    """Which texts repeat words of the author's: half of their 5-word shingles, or a run of 13 words."""
+    texts_of = [Said(one.id, one.text_for_voice or one.text_for_rag) for one in documents]
+    own = [one for one in texts_of if len(one.answer.split()) >= SHORTEST_DOCUMENT_WORDS]
+    return {leak.train for leak in find_leaks([Said(key, text) for key, text in texts.items()], own)}
+
+
+def _unfit(text: str, words: int) -> str | None:
+    """Why a model's text is nothing to hold against the author's; None where it is."""
+    if plain(text) != text:
+        return "marked"  # a role marker would be trained as one
+    if len(text.split()) < max(1, SHORT * words):
+        return "short"
+    return "repetitive" if repetition([text]) > REPETITIVE else None
