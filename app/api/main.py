@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from app.api.schemas import Author, Decided, Decision, DraftBody, Endpoint, Health, Problem, Training, VoiceBody, Waiting
+from app.api.schemas import Author, Decided, Decision, DraftBody, Endpoint, Health, Problem, Saved, Training, VoiceBody, Waiting
 from app.api.services import Services
 from twin_assets.settings import Settings, get_settings
 from twin_assets.store.errors import TwinError
 from twin_assets.writing.generate import EndpointDownError, PromptTooLongError
-from twin_assets.writing.request import Draft, Voice
+from twin_assets.writing.request import Draft, Published, Voice
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +75,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         tags=["writing"],
         responses=_problems({404: "No such author", 422: "Not enough evidence", 503: "Database down"}),
     )(judge_voice)
+    app.post(
+        "/v1/published",
+        summary="Say what a draft became",
+        tags=["writing"],
+        responses=_problems({404: "No such author", 422: "Not a valid request", 503: "Database down"}),
+    )(save_published)
     app.get("/v1/authors", summary="Who can be asked", tags=["writing"], responses=_problems({503: "Database down"}))(list_authors)
     app.get("/v1/approvals", summary="What waits for a person", tags=["gate"], responses=_problems({503: "Database down"}))(list_waiting)
     app.post(
@@ -118,6 +124,12 @@ def write_draft(body: DraftBody, services: ServicesOf, accept: Annotated[str, He
 def judge_voice(body: VoiceBody, services: ServicesOf) -> Voice:
     """Whose voice a text has, how sure that is, and what in it is unlike the author; too little text is refused with what is needed."""
     return services.writer.voice(body.author, body.text)
+
+
+def save_published(body: Published, services: ServicesOf) -> Saved:
+    """Keeps a draft with the text that its author published; once that is found in the author's writing, the twin learns from the difference."""
+    edit = services.writer.publish(body)
+    return Saved(id=edit.id, changed=edit.draft != edit.published)
 
 
 def list_authors(services: ServicesOf) -> list[Author]:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
@@ -19,6 +20,13 @@ class VoiceBody(BaseModel):
 
     author: Name = Field(max_length=63, description="Whose voice it is compared with.")
     text: str = Field(max_length=100_000, description="The text; at least 50 words, of which the first 3,000 are looked at.")
+
+
+class Saved(BaseModel):
+    """What was published is kept."""
+
+    id: UUID = Field(description="The same for the same draft: saving it again replaces what was published.")
+    changed: bool = Field(description="Whether it differs from the draft; there is nothing to learn from one that does not.")
 
 
 class Author(BaseModel):

@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import httpx
 
-from app.api.schemas import Author, Decision, Problem, Training, Waiting
+from app.api.schemas import Author, Decision, Problem, Saved, Training, Waiting
 from twin_assets.store.errors import TwinError
-from twin_assets.writing.request import Draft, DraftRequest
+from twin_assets.writing.request import Draft, DraftRequest, Published
 
 TIMEOUT = httpx.Timeout(180, connect=5)
 
@@ -75,6 +75,15 @@ class Client:
             ApiError: When it cannot be; the problem says why.
         """
         self._ask("POST", "/v1/approvals", decision.model_dump())
+
+    def publish(self, published: Published) -> Saved:
+        """Says what a draft became.
+
+        Raises:
+            ApiDownError: When nothing answers.
+            ApiError: When the API answers with a problem.
+        """
+        return Saved.model_validate(self._ask("POST", "/v1/published", published.model_dump(mode="json")).json())
 
     def draft(self, request: DraftRequest) -> Iterator[str | Draft]:
         """The text piece by piece, then the whole draft.

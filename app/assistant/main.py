@@ -11,7 +11,19 @@ from app.assistant.client import ApiDownError, Client
 from twin_assets.features.external import READABLE
 from twin_assets.settings import get_settings
 from twin_assets.store.errors import TwinError
-from twin_assets.writing.request import MAX_FILES, MAX_LINKS, MAX_PROMPT, MAX_WORDS, MIN_WORDS, Citation, Draft, DraftRequest, Voice
+from twin_assets.writing.request import (
+    MAX_FILES,
+    MAX_LINKS,
+    MAX_PROMPT,
+    MAX_PUBLISHED,
+    MAX_WORDS,
+    MIN_WORDS,
+    Citation,
+    Draft,
+    DraftRequest,
+    Published,
+    Voice,
+)
 
 PLATFORMS = {"linkedin": "LinkedIn", "blog": "Blog", "medium": "Medium", "substack": "Substack", None: "Anywhere"}
 TRAINED = {
@@ -53,11 +65,12 @@ def page() -> None:
         st.caption(f"Not deployed yet: {', '.join(waiting)}.")
     request = _ask(ready)
     if request:
-        st.session_state["draft"] = _write(client, request)
+        st.session_state["draft"], st.session_state["request"] = _write(client, request), request
     elif draft := st.session_state.get("draft"):
         st.markdown(_as_markdown(draft.text))
     if draft := st.session_state.get("draft"):
         _show(draft)
+        _ask_what_was_published(client, st.session_state["request"], draft)
     with st.expander("Trainings"):
         _show_trainings(client, st.selectbox("Of whom", ready))
 
@@ -183,6 +196,25 @@ def _show(draft: Draft) -> None:
     st.subheader("To copy")
     st.code(draft.text, language=None, wrap_lines=True)
     st.caption(f"Model {draft.model_version} · {draft.tokens} tokens in {draft.seconds:.1f} s")
+
+
+def _ask_what_was_published(client: Client, request: DraftRequest, draft: Draft) -> None:
+    """The draft to edit, and a button that keeps what was made of it."""
+    with st.expander("What I published"), st.form("published", border=False):
+        text = st.text_area("The text as you published it", draft.text, max_chars=MAX_PUBLISHED, height=200)
+        st.caption("Once it stands where your writing is read from, your twin can learn from what you changed.")
+        if not st.form_submit_button("Save"):
+            return
+        asked = {"author": draft.author, "prompt": request.prompt, "platform": request.platform, "words": request.words}
+        written = {"citations": draft.citations, "draft": draft.text, "model_version": draft.model_version}
+        try:
+            saved = client.publish(Published.model_validate({**asked, **written, "published": text}))
+        except ValidationError:
+            st.warning("Say what you published.", icon="✏️")
+        except TwinError as error:
+            st.error(f"**Not saved.** {error}", icon="⚠️")
+        else:
+            st.success("Saved." if saved.changed else "Saved. You changed nothing: there is nothing to learn from it.")
 
 
 def _show_voice(author: str, voice: Voice) -> None:

@@ -87,6 +87,7 @@ grant usage, create on schema features to {Role.DOWNSTREAM};
 grant select on ingest.reads to {Role.DOWNSTREAM};
 grant select (author, source, platform, kind, state, words, updated_at, deleted_at) on ingest.raw_posts to {Role.DOWNSTREAM};
 grant insert, update, delete on registry.artifacts, registry.models, registry.deployments to {Role.DOWNSTREAM};
+grant insert, update, delete on registry.edits to {Role.DOWNSTREAM};
 grant insert on registry.transitions to {Role.DOWNSTREAM};
 grant update (thresholds) on registry.authors to {Role.DOWNSTREAM};
 grant usage on all sequences in schema registry to {Role.DOWNSTREAM};

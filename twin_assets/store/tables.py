@@ -283,6 +283,30 @@ transitions = Table(
     comment="Every step in the life of every model: who let it serve, and why. Rows are only added.",
 )
 
+edits = Table(
+    "edits",
+    metadata,
+    Column("id", Uuid, primary_key=True, comment="uuid5 of author, prompt and draft."),
+    Column("author", Text, ForeignKey("registry.authors.name", ondelete="CASCADE"), nullable=False),
+    Column("prompt", Text, nullable=False, comment="What was asked for."),
+    Column("platform", Text),
+    Column("words", Integer),
+    Column(
+        "notes",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'::jsonb"),
+        comment="What stood in the prompt beside that: [[document or null, words]].",
+    ),
+    Column("draft", Text, nullable=False, comment="What the twin wrote."),
+    Column("published", Text, nullable=False, comment="What the author published instead."),
+    Column("model_version", Text, nullable=False, comment="Of the twin."),
+    _created(),
+    Index("edits_author", "author"),
+    schema="registry",
+    comment="Drafts, and what their authors made of them.",
+)
+
 deployments = Table(
     "deployments",
     metadata,

@@ -20,6 +20,7 @@ from twin_assets.features.retrieval import Retriever
 from twin_assets.partitions import authors
 from twin_assets.resources import PlatformResource
 from twin_assets.settings import Settings
+from twin_assets.store.edits import edits_of
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Model, Registry
 from twin_assets.training.budget import COST, estimate, paid_for, require_budget
@@ -119,7 +120,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
     code_version="1",
 )
 def preference_dataset(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
-    """Pairs of what the author wrote and what the base model answers to the same prompt: what DPO learns from.
+    """Pairs of what the author wrote and what the base model answers to the same prompt, or what a draft said: what DPO learns from.
 
     The prompts and the chosen words are those of the newest dataset's training split. The base model answers on this machine, once for
     each prompt: a run that was killed goes on, and a second one asks nothing. Without TWIN_PREFERENCE_CONFIG nothing is made.
@@ -132,7 +133,9 @@ def preference_dataset(context: dg.AssetExecutionContext, platform: PlatformReso
         dataset = load_dataset(platform.artifacts().local(_newest(author, registry).uri))
         rival = Rival(chosen(settings).base_model, base_gguf(settings), platform.artifacts().root / author / REJECTED, settings)
         said = rival.answers(author, candidates(dataset, settings), _progress(context))
-        preferences = build_preferences(dataset, said, rival.spec, load_documents(platform.database(), author))
+        preferences = build_preferences(
+            dataset, said, rival.spec, load_documents(platform.database(), author), edits_of(platform.database(), author)
+        )
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     with tempfile.TemporaryDirectory() as folder:

@@ -97,6 +97,12 @@ def duplicates(examples: Sequence[Answered]) -> dict[UUID, UUID]:
     return found
 
 
+def contained(part: str, whole: str) -> float:
+    """Share of the shingles of one text that another one holds."""
+    own = _runs(_words(part), SHINGLE_WORDS)
+    return len(own & _runs(_words(whole), SHINGLE_WORDS)) / len(own) if own else 0.0
+
+
 def same_words(first: str, second: str) -> bool:
     """Whether two texts differ in nothing but case and punctuation."""
     return _words(first) == _words(second)

@@ -1,5 +1,6 @@
-"""Pairs to learn preferences from: the author's passage, and what the base model answers to the same prompt."""
+"""Pairs to learn preferences from: the author's passage and what the base model answers to the same prompt, a draft and what was published."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,18 +14,20 @@ from twin_assets.cleaning.annotate import repetition
 from twin_assets.cleaning.documents import Document
 from twin_assets.prepared import file_hash
 from twin_assets.settings import Settings
+from twin_assets.store.edits import Edit
 from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import Dataset, Example
-from twin_assets.training.examples import spread
+from twin_assets.training.examples import LONGEST_EXAMPLE, spread
 from twin_assets.training.kept import Kept
-from twin_assets.training.leaks import Said, find_leaks
+from twin_assets.training.leaks import CONTAINMENT, Said, contained, find_leaks, same_words
 from twin_assets.training.passages import SHORTEST_DOCUMENT_WORDS
 from twin_assets.training.preferences import Pair, Preferences
 from twin_assets.writing.batch import Asked, Pace, Progress, asked_words, seed_of, serving, write_all
-from twin_assets.writing.prompts import plain
+from twin_assets.writing.prompts import Brief, messages, plain
 
 ASKING = "1"  # goes up when the base model is asked in another way: what it wrote before does not count then
 SAMPLING = ("temperature", "top_p", "repetition_penalty", "copy_penalty")
+_PARAGRAPH = re.compile(r"\S(?:.|\n(?!\s*\n))*")
 SHORT = 0.5
 """Share of the author's words below which an answer is no answer: the length would be what is learned."""
 REPETITIVE = 0.3
@@ -95,14 +98,17 @@ def candidates(dataset: Dataset, settings: Settings) -> list[Example]:
     return spread(dataset.train, settings.max_preferences)
 
 
-def build_preferences(dataset: Dataset, answers: Mapping[UUID, str], rejected_by: str, documents: Sequence[Document]) -> Preferences:
-    """Makes the preference dataset; the same answers give the same one.
+def build_preferences(
+    dataset: Dataset, answers: Mapping[UUID, str], rejected_by: str, documents: Sequence[Document], edits: Sequence[Edit] = ()
+) -> Preferences:
+    """Makes the preference dataset; the same answers and edits give the same one.
 
     Args:
         dataset: The author's newest instruct dataset.
         answers: What a model answered to prompts of its training split, by the example's id.
         rejected_by: Spec of that model.
         documents: The author's documents: what copies them is not rejected.
+        edits: Drafts with what the author published instead; those that stand in a document that is not held out make pairs, too.
 
     Raises:
         TwinError: When nothing makes a pair.
@@ -128,6 +134,13 @@ def build_preferences(dataset: Dataset, answers: Mapping[UUID, str], rejected_by
                 rejected_by=rejected_by,
             )
         )
+    near = found_in(edits, documents)
+    for edit in edits:
+        made = pair_of_edit(edit, near[edit.id], dataset, documents)
+        if isinstance(made, Pair):
+            pairs.append(made)
+        else:
+            dropped[made] += 1
     if not pairs:
         raise TwinError(
             f"{dataset.author} has no pair to learn preferences from: of {len(answers)} answers of {rejected_by} "
@@ -135,6 +148,56 @@ def build_preferences(dataset: Dataset, answers: Mapping[UUID, str], rejected_by
             "TWIN_MAX_PREFERENCES, take another base model, or leave TWIN_PREFERENCE_CONFIG empty."
         )
     return Preferences(dataset.author, dataset.version, pairs, dict(sorted(dropped.items())))
+
+
+def found_in(edits: Sequence[Edit], documents: Sequence[Document]) -> dict[UUID, list[Document]]:
+    """The documents with half of the shingles of what was published, or a run of 13 words of it."""
+    leaks = find_leaks([Said(edit.id, edit.published) for edit in edits], [Said(one.id, one.text_for_voice) for one in documents])
+    pairs = {(leak.train, leak.held_out) for leak in leaks}
+    return {edit.id: [one for one in documents if (edit.id, one.id) in pairs] for edit in edits}
+
+
+def pair_of_edit(edit: Edit, near: Sequence[Document], dataset: Dataset, documents: Sequence[Document]) -> Pair | str:
+    """The pair that an edit makes, or why it makes none.
+
+    Chosen are the words that stand in the author's document, as cleaning left them, and not what was typed into the assistant: only what
+    was published is the author's, and only cleaned text is free of private things.
+    """
+    place = next(((one, span) for one in near if (span := published_span(edit.published, one.text_for_voice))), None)
+    if place is None:
+        return "edit_not_found"
+    document, (start, end) = place
+    withheld = dataset.withheld | {example.document_id for example in dataset.held_out}
+    chosen = document.text_for_voice[start:end]
+    if document.id in withheld or find_leaks([Said(edit.id, text) for text in (chosen, edit.draft)], dataset.held_out):
+        return "edit_held_out"
+    if same_words(chosen, edit.draft):
+        return "edit_unchanged"
+    if copies({edit.id: edit.draft}, [one for one in documents if one.id != document.id]):
+        return "edit_copied"
+    notes = [(source, quote) for source, quote in edit.notes if source not in withheld]
+    own, linked = ([quote for source, quote in notes if (source is None) is given] for given in (False, True))
+    prompt = messages(Brief(edit.prompt, edit.platform, edit.words), own, linked=linked)
+    longest = max(chosen, edit.draft, key=lambda text: len(text.split()))
+    if sum(len(turn["content"].split()) for turn in prompt) + len(longest.split()) > LONGEST_EXAMPLE:
+        return "edit_too_long"
+    if plain(chosen) != chosen or plain(edit.draft) != edit.draft:
+        return "edit_marked"
+    return Pair(edit.id, document.id, start, prompt, chosen, edit.draft, "edit", edit.model_version)
+
+
+def published_span(published: str, text: str) -> tuple[int, int] | None:
+    """Where a text stands in a document, in whole paragraphs: those that share half of their 5-word shingles with it, and what lies between.
+
+    Returns:
+        Where they begin and end; None where the one is no near copy of the other.
+    """
+    found = [match.span() for match in _PARAGRAPH.finditer(text) if contained(match.group(), published) >= CONTAINMENT]
+    if not found:
+        return None
+    start, end = found[0][0], found[-1][1]
+    near = min(contained(text[start:end], published), contained(published, text[start:end]))
+    return (start, end) if near >= CONTAINMENT else None
 
 
 def copies(texts: Mapping[UUID, str], documents: Sequence[Document]) -> set[UUID]:

@@ -11,6 +11,7 @@ from twin_assets.features.search import Passage
 from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
+from twin_assets.store.edits import Edit, save_edit
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Deployment, Registry
 from twin_assets.voice.evidence import NotEnough
@@ -19,7 +20,7 @@ from twin_assets.voice.profile import VoiceProfile
 from twin_assets.voice.quality import instrument_knows_people_apart
 from twin_assets.writing.generate import Completion, Generator
 from twin_assets.writing.prompts import Brief, excerpt, messages
-from twin_assets.writing.request import Citation, Draft, DraftRequest, Voice
+from twin_assets.writing.request import Citation, Draft, DraftRequest, Published, Voice
 from twin_assets.writing.voice import judge
 
 log = structlog.get_logger(__name__)
@@ -132,6 +133,17 @@ class Writer:
             tokens=completion.tokens,
             seconds=round(completion.seconds, 3),
         )
+
+    def publish(self, published: Published) -> Edit:
+        """Keeps what became of a draft, to learn from what its author changed.
+
+        Raises:
+            UnknownAuthorError: When nobody of this name is registered.
+        """
+        if published.author not in (known := self.registry.authors()):
+            raise UnknownAuthorError(f"No author {published.author!r}. Known: {', '.join(known) or 'none'}.")
+        save_edit(self.database, published.edit)
+        return published.edit
 
     def voice(self, author: str, text: str) -> Voice:
         """How much a text sounds like an author.

@@ -7,12 +7,16 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field, HttpUrl, StringConstraints
 
+from twin_assets.store.edits import Edit
+
 Platform = Literal["linkedin", "blog", "medium", "substack"]
 
 MAX_PROMPT = 4000
 MIN_WORDS, MAX_WORDS = 20, 800
 MAX_LINKS = 3
 MAX_FILES = 3
+MAX_CITATIONS = 40
+MAX_PUBLISHED = 20_000
 MAX_FILE_BYTES = 10 * 2**20
 
 
@@ -29,6 +33,9 @@ def _printable(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_printable)]
+
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00]*$")]
 
 
 class GivenFile(BaseModel):
@@ -123,3 +130,24 @@ class Draft(BaseModel):
     model_version: str = Field(description="The deployed version that wrote it.")
     tokens: int = Field(description="Tokens generated.")
     seconds: float = Field(description="Time that the model took, waiting included.")
+
+
+class Published(BaseModel):
+    """What became of a draft: the text that its author published."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    author: Name = Field(min_length=1, max_length=63, description="Whose twin wrote the draft.")
+    prompt: _Text = Field(max_length=MAX_PROMPT, description="As the draft was asked for.")
+    platform: Platform | None = Field(default=None, description="As the draft was asked for.")
+    words: int | None = Field(default=None, ge=MIN_WORDS, le=MAX_WORDS, description="As the draft was asked for.")
+    citations: list[Citation] = Field(default_factory=list, max_length=MAX_CITATIONS, description="Those that came with the draft.")
+    draft: _Text = Field(max_length=MAX_PUBLISHED, description="The draft's text as it came.")
+    model_version: Name = Field(max_length=100, description="The version that wrote it.")
+    published: _Text = Field(max_length=MAX_PUBLISHED, description="What was published.")
+
+    @property
+    def edit(self) -> Edit:
+        """As it is kept."""
+        notes = tuple((citation.document_id, citation.quote) for citation in self.citations)
+        return Edit(self.author, self.prompt, self.platform, self.words, notes, self.draft, self.published, self.model_version)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from app.api.main import create_app
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database
+from twin_assets.store.edits import edits_of
 from twin_assets.store.registry import Model, Registry
 from twin_assets.voice import evidence
 from twin_assets.writing.drafts import Writer
@@ -291,3 +292,31 @@ def test_it_imports_neither_dagster_nor_models() -> None:
     script = "import sys, app.api.main; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"dagster", "torch", "sentence_transformers", "transformers"} & set(modules)
+
+
+def test_what_a_draft_became_is_kept_with_what_it_was_written_from(api: TestClient, database: Database) -> None:
+    draft = api.post("/v1/drafts", json={**BODY, "platform": "blog"}).json()
+    asked = {name: BODY[name] for name in ("author", "prompt", "words")}
+    body = {**asked, "platform": "blog", "draft": draft["text"], "citations": draft["citations"], "model_version": draft["model_version"]}
+    answers = [api.post("/v1/published", json={**body, "published": text}).json() for text in (draft["text"], "Salt, and time.")]
+    assert [answer["changed"] for answer in answers] == [False, True]
+    (edit,) = edits_of(database, "ada")
+    assert str(edit.id) == answers[0]["id"] == answers[1]["id"]
+    assert (edit.draft, edit.published, edit.prompt, edit.words) == (draft["text"], "Salt, and time.", BODY["prompt"], 30)
+    assert [(str(source), quote) for source, quote in edit.notes] == [(one["document_id"], one["quote"]) for one in draft["citations"]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "said"),
+    [
+        ({"author": "zoe"}, 404, "Known: ada, bob"),
+        ({"published": " "}, 422, "published"),
+        ({"published": "a\x00b"}, 422, "published"),
+        ({"published": "a" * 20_001}, 422, "published"),
+        ({"also": 1}, 422, "also"),
+    ],
+)
+def test_what_cannot_be_kept_is_said(api: TestClient, changed: dict[str, Any], status: int, said: str) -> None:
+    body = {"author": "ada", "prompt": "brine", "draft": "A draft.", "model_version": "v1", "published": "Mine."}
+    answer = api.post("/v1/published", json={**body, **changed})
+    assert (answer.status_code, said in answer.text) == (status, True)

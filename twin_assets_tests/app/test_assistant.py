@@ -10,6 +10,7 @@ from app.api.schemas import Decision, Problem
 from app.assistant.client import ApiDownError, ApiError, Client
 from app.assistant.main import explain
 from twin_assets.settings import get_settings
+from twin_assets.store.edits import edits_of
 from twin_assets.store.registry import Model, Registry
 from twin_assets.writing.drafts import Writer
 from twin_assets.writing.request import Draft, DraftRequest, Voice
@@ -310,3 +311,25 @@ def test_the_voice_is_explained_in_words(low: float, high: float, attributed: st
     found = explain("ada", voice)
     assert all(part in found for part in said), found
     assert unsaid not in found
+
+
+def test_what_was_published_is_saved_under_the_draft(
+    live_api: str, page: AppTest, monkeypatch: pytest.MonkeyPatch, registry: Registry
+) -> None:
+    _answers(Draft(author="ada", text="A draft.", citations=[], voice=None, model_version="v1", tokens=9, seconds=0.1), monkeypatch)
+    at(live_api, page, monkeypatch)
+    ask(page, "fermenting vegetables")
+    (text,) = (area for area in page.text_area if area.label == "The text as you published it")
+    (save,) = (button for button in page.button if button.label == "Save")
+    assert text.value == "A draft."
+    save.click().run()
+    assert [said.value for said in page.success] == ["Saved. You changed nothing: there is nothing to learn from it."]
+    text.set_value("What I wrote instead.")
+    save.click().run()
+    assert not page.exception
+    assert [said.value for said in page.success] == ["Saved."]
+    (edit,) = edits_of(registry.database, "ada")
+    assert (edit.prompt, edit.words, edit.draft, edit.published) == ("fermenting vegetables", 30, "A draft.", "What I wrote instead.")
+    text.set_value(" ")
+    save.click().run()
+    assert [said.value for said in page.warning] == ["Say what you published."]

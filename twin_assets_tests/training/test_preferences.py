@@ -10,24 +10,28 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from upath import UPath
 
 from twin_assets.cleaning.documents import Split
 from twin_assets.settings import Settings
+from twin_assets.store.edits import Edit
 from twin_assets.store.errors import TwinError
 from twin_assets.training import pairs
 from twin_assets.training.budget import estimate
 from twin_assets.training.dataset import Dataset
 from twin_assets.training.examples import build_dataset
 from twin_assets.training.kept import Kept
-from twin_assets.training.pairs import Rival, build_preferences, candidates
-from twin_assets.training.preferences import load_preferences, write_preferences
+from twin_assets.training.pairs import Rival, build_preferences, candidates, published_span
+from twin_assets.training.preferences import Preferences, load_preferences, write_preferences
 from twin_assets.training.quality import rejected_is_not_the_authors
 from twin_assets.training.recipes import chosen, preferred, read
 from twin_assets.writing.batch import Asked
 from twin_assets.writing.generate import EndpointDownError, Generator
 from twin_assets.writing.model_server import ServerProcess
-from twin_assets_tests.training.test_dataset import document
+from twin_assets.writing.prompts import Brief, messages
+from twin_assets_tests.training.test_dataset import document, prose
 from twin_assets_tests.writing.conftest import VERSION, gguf, model_server  # noqa: F401  # fixtures
 
 
@@ -270,3 +274,69 @@ def test_a_rejected_text_is_not_the_authors(dataset: Dataset, split: Split) -> N
     same = replace(found[0], rejected=f"{found[0].chosen.upper()}!", source="edit")
     assert rejected_is_not_the_authors([same, *found[1:]], set()).figures["which"] == [str(same.id)]
     assert not rejected_is_not_the_authors([], set()).passed
+
+
+DRAFT = machine(50, 70)
+PUBLISHED = f"{machine(60, 40)}\n\n{machine(61, 40)}"
+
+
+def edit(published: str = PUBLISHED, **changed: Any) -> Edit:
+    return replace(Edit("ada", "the old crock", "blog", 80, (), DRAFT, published, "twin-1"), **changed)
+
+
+def with_edit(settings: Settings, split: Split, changed: Edit, text: str = PUBLISHED) -> Preferences:
+    """The pairs, where the last training document has this text in the middle."""
+    published = document(15, f"{prose(900, 1)}\n\n{text}\n\n{prose(901, 1)}")
+    split = Split([*split.train[:15], published], split.held_out)
+    dataset = build_dataset("ada", split, settings)
+    return build_preferences(dataset, answers(dataset), "base", [*split.train, *split.held_out], [changed])
+
+
+def test_an_edit_makes_a_pair_of_the_documents_words_and_the_draft(settings: Settings, split: Split) -> None:
+    typed = PUBLISHED.replace("word60x3 ", "word60x3, typed otherwise ").replace("\n\n", "\n")
+    found = with_edit(settings, split, edit(typed))
+    (pair,) = (pair for pair in found.pairs if pair.source == "edit")
+    assert (pair.chosen, pair.rejected, pair.rejected_by) == (PUBLISHED, DRAFT, "twin-1")
+    assert pair.document_id == document(15).id
+    assert pair.start == len(prose(900, 1)) + 2
+    assert pair.messages == messages(Brief("the old crock", "blog", 80))
+    assert found.figures["pairs_edit"] == 1 and not found.dropped
+
+
+@pytest.mark.parametrize(
+    ("changed", "text", "why"),
+    [
+        ({}, "It never appeared.", "edit_not_found"),
+        ({"published": f"{PUBLISHED} {machine(7, 400)}"}, PUBLISHED, "edit_not_found"),
+        ({"draft": PUBLISHED.upper().replace("\n", " ")}, PUBLISHED, "edit_unchanged"),
+        ({"draft": machine(8, 400)}, PUBLISHED, "edit_too_long"),
+        ({"draft": f"{DRAFT} <|im_end|> So."}, PUBLISHED, "edit_marked"),
+    ],
+)
+def test_an_edit_that_teaches_nothing_is_counted(settings: Settings, split: Split, changed: dict[str, Any], text: str, why: str) -> None:
+    found = with_edit(settings, split, edit(**changed), text)
+    assert (found.figures["pairs_edit"], found.dropped) == (0, {why: 1})
+
+
+def test_an_edit_that_is_held_out_waits(settings: Settings, split: Split) -> None:
+    inside = split.held_out[0].text_for_voice.split("\n\n")[0]
+    assert with_edit(settings, split, edit(inside)).dropped == {"edit_held_out": 1}
+    assert with_edit(settings, split, edit(draft=inside)).dropped == {"edit_held_out": 1}
+    assert with_edit(settings, split, edit(draft=prose(3).split("\n\n")[0])).dropped == {"edit_copied": 1}
+
+
+def test_the_prompt_of_an_edit_has_no_note_from_a_held_out_document(settings: Settings, split: Split) -> None:
+    notes = ((split.held_out[0].id, "Held out."), (split.train[0].id, "Of my own."), (None, "Of a page."))
+    found = with_edit(settings, split, edit(notes=notes))
+    (pair,) = (pair for pair in found.pairs if pair.source == "edit")
+    assert pair.messages == messages(Brief("the old crock", "blog", 80), ["Of my own."], linked=["Of a page."])
+
+
+@given(st.lists(st.sampled_from(["one", "two three four five six seven", " ", "\n", "\n\n", "\n \n"])), st.text())
+def test_a_published_text_is_found_in_whole_paragraphs_or_not_at_all(parts: list[str], published: str) -> None:
+    text = "".join(parts)
+    for wanted in (published, text):
+        if span := published_span(wanted, text):
+            start, end = span
+            assert text[start:end].strip() and not text[start].isspace()
+            assert start == 0 or "\n" in text[:start][len(text[:start].rstrip()) :] or not text[:start].strip()
