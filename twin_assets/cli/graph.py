@@ -110,7 +110,7 @@ def gate(
 ) -> None:
     """Show or change what the author's models must show before they serve, and who let which of them."""
     registry = registry_of(get_settings(), name)
-    thresholds = registry.change_thresholds(name, dict(_threshold(one) for one in change)) if change else registry.thresholds(name)
+    thresholds = registry.change_thresholds(name, _changes(change)) if change else registry.thresholds(name)
     if as_json:
         typer.echo(thresholds.model_dump_json(indent=1))
         return
@@ -125,11 +125,47 @@ def gate(
         )
 
 
-def _threshold(change: str) -> tuple[str, Any]:
-    name, said, value = change.partition("=")
-    if not said:
-        raise typer.BadParameter(f"{change!r} is no NAME=VALUE; NAME= takes a threshold back to its default")
-    return name.strip(), value.strip() or None
+def recipe(
+    name: Author,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a key of the recipe; several times.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show or change how the author's twin is trained: which recipe, and what is otherwise than in it."""
+    from twin_assets.store.overrides import Overrides
+    from twin_assets.training.recipes import chosen
+    from twin_assets.training.trainer import make_plan
+
+    settings = get_settings()
+    registry = registry_of(settings, name)
+    changes = _changes(change or [])
+    if config := changes.get("config"):
+        chosen(settings, Overrides.model_validate({"config": config}))  # one that is none is refused before it is kept
+    own = registry.change_overrides(name, changes) if changes else registry.overrides(name)
+    taken, plan = chosen(settings, own), make_plan(name, "", settings, own)
+    in_force = {key: plan.recipe.get(key) for key in Overrides.model_fields} | {"config": taken.name}
+    said = own.model_dump(exclude_none=True)
+    if as_json:
+        typer.echo(json.dumps({"base_model": taken.base_model, "in_force": in_force, "overrides": said}, indent=1))
+        return
+    table = Table("key", "value", "said by", "meaning", box=None, header_style="bold")
+    for key, about in Overrides.model_fields.items():
+        value = "-" if in_force[key] is None else str(in_force[key])
+        table.add_row(key, escape(value), name if key in said else "", about.description)
+    console.print(table)
+    console.print(f"trains {escape(taken.base_model)}; the next training is with this: [bold]twin run {name}[/bold]")
+
+
+def _changes(said: list[str]) -> dict[str, Any]:
+    """What `--set` was given, by name; None takes a value away."""
+    found: dict[str, Any] = {}
+    for change in said:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{change!r} is no NAME=VALUE; NAME= takes a value back to its default")
+        found[name.strip()] = value.strip() or None
+    return found
 
 
 def compare(

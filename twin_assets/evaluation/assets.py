@@ -209,7 +209,7 @@ def _write(context: dg.AssetExecutionContext, platform: PlatformResource, model:
         model.author,
         model.version,
         make_tasks(Retriever(platform.database(), settings), _dataset(model, platform), settings),
-        contestants(base_gguf(settings), file(model), file(other) if other else None),
+        contestants(base_gguf(settings, model.base_model), file(model), file(other) if other else None),
         settings,
         progress=lambda done, total: context.log.info(f"{done} of {total} texts written") if done % 8 == 0 else None,
     )

@@ -4,15 +4,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from twin_assets.store import tables
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
+from twin_assets.store.overrides import Overrides
 from twin_assets.store.thresholds import Thresholds
 
 AUTHOR_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -25,6 +26,10 @@ ModelStatus = Literal["candidate", "accepted", "rejected", "deployed", "retired"
 TRAINING = "training"
 AUTO = "policy auto"
 DEPLOYMENT = "deployment"
+
+Block = TypeVar("Block", bound=BaseModel)
+_BLOCKS: dict[type[BaseModel], tuple[str, str]] = {Thresholds: ("threshold", "gate"), Overrides: ("override", "recipe")}
+"""Settings of each author: what one is called, and the command that changes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,13 +324,7 @@ class Registry:
         Raises:
             TwinError: When what is stored can no longer be read.
         """
-        with self.database.begin() as connection:
-            stored = connection.scalar(select(tables.authors.c.thresholds).where(tables.authors.c.name == author)) or {}
-        try:
-            return Thresholds(**stored)
-        except ValidationError as error:
-            hint = f"Set such a one again with `twin gate {author} --set NAME=VALUE`; `NAME=` takes it away."
-            raise TwinError(f"The thresholds of {author} cannot be read: {_problems(error)}. {hint}") from error
+        return self._own(author, Thresholds)
 
     def change_thresholds(self, author: str, changes: dict[str, Any]) -> Thresholds:
         """Changes some of the author's thresholds; None takes one back to its default.
@@ -335,20 +334,39 @@ class Registry:
         Raises:
             TwinError: When one is unknown or cannot have that value.
         """
-        columns = tables.authors.c
         with self.database.begin() as connection:
-            stored = connection.scalar(select(columns.thresholds).where(columns.name == author).with_for_update()) or {}
-            if unknown := sorted(changes.keys() - Thresholds.model_fields.keys() - stored.keys()):
-                raise TwinError(f"There is no threshold {unknown[0]!r}. Thresholds: {', '.join(Thresholds.model_fields)}.")
-            wanted = {name: value for name, value in {**stored, **changes}.items() if value is not None}
-            try:
-                found = Thresholds(**wanted)
-            except ValidationError as error:
-                raise TwinError(f"These thresholds cannot be: {_problems(error)}.") from error
-            connection.execute(update(tables.authors).where(columns.name == author).values(thresholds=wanted))
+            found = _change(connection, author, Thresholds, changes)
             if found.policy == "manual":
                 _take_back(connection, author)
         return found
+
+    def overrides(self, author: str) -> Overrides:
+        """What the author's training does otherwise than its recipe.
+
+        Raises:
+            TwinError: When what is stored can no longer be read.
+        """
+        return self._own(author, Overrides)
+
+    def change_overrides(self, author: str, changes: dict[str, Any]) -> Overrides:
+        """Changes some of the author's overrides; None takes one away.
+
+        Raises:
+            TwinError: When one is unknown or cannot have that value.
+        """
+        with self.database.begin() as connection:
+            return _change(connection, author, Overrides, changes)
+
+    def _own(self, author: str, block: type[Block]) -> Block:
+        name, command = _BLOCKS[block]
+        column = tables.authors.c[f"{name}s"]
+        with self.database.begin() as connection:
+            stored = connection.scalar(select(column).where(tables.authors.c.name == author)) or {}
+        try:
+            return block(**stored)
+        except ValidationError as error:
+            hint = f"Set such a one again with `twin {command} {author} --set NAME=VALUE`; `NAME=` takes it away."
+            raise TwinError(f"The {name}s of {author} cannot be read: {_problems(error)}. {hint}") from error
 
     def deployment(self, author: str) -> Deployment | None:
         """What serves the author now."""
@@ -392,6 +410,21 @@ class Registry:
         with self.database.begin() as connection:
             _retire(connection, author, "Taken down.")
             connection.execute(delete(tables.deployments).where(tables.deployments.c.author == author))
+
+
+def _change(connection: Connection, author: str, block: type[Block], changes: dict[str, Any]) -> Block:
+    name, columns = _BLOCKS[block][0], tables.authors.c
+    stored = connection.scalar(select(columns[f"{name}s"]).where(columns.name == author).with_for_update()) or {}
+    known = ", ".join(block.model_fields)
+    if unknown := sorted(changes.keys() - block.model_fields.keys() - stored.keys()):
+        raise TwinError(f"There is no {name} {unknown[0]!r}. {name.capitalize()}s: {known}.")
+    wanted = {key: value for key, value in {**stored, **changes}.items() if value is not None}
+    try:
+        found = block(**wanted)
+    except ValidationError as error:
+        raise TwinError(f"These {name}s cannot be: {_problems(error)}. {name.capitalize()}s: {known}.") from error
+    connection.execute(update(tables.authors).where(columns.name == author).values({f"{name}s": wanted}))
+    return found
 
 
 def _problems(error: ValidationError) -> str:

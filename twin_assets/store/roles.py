@@ -89,7 +89,7 @@ grant select (author, source, platform, kind, state, words, updated_at, deleted_
 grant insert, update, delete on registry.artifacts, registry.models, registry.deployments to {Role.DOWNSTREAM};
 grant insert, update, delete on registry.edits to {Role.DOWNSTREAM};
 grant insert on registry.transitions to {Role.DOWNSTREAM};
-grant update (thresholds) on registry.authors to {Role.DOWNSTREAM};
+grant update (thresholds, overrides) on registry.authors to {Role.DOWNSTREAM};
 grant usage on all sequences in schema registry to {Role.DOWNSTREAM};
 grant usage on schema features to {Role.READER};
 grant select on all tables in schema features to {Role.READER};

@@ -43,6 +43,9 @@ authors = Table(
         server_default=text("'{}'::jsonb"),
         comment="What of the gate's thresholds differs from the defaults.",
     ),
+    Column(
+        "overrides", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment="What a training does otherwise than its recipe."
+    ),
     schema="registry",
     comment="One row per author: a partition of the asset graph.",
 )

@@ -129,9 +129,11 @@ def preference_dataset(context: dg.AssetExecutionContext, platform: PlatformReso
     if not settings.preference_config:
         return dg.MaterializeResult(metadata={"off": NO_PREFERENCES}, data_version=dg.DataVersion("off"))
     try:
-        preferred(settings)  # refused before the base model is asked for hours
+        own = registry.overrides(author)
+        preferred(settings, own)  # refused before the base model is asked for hours
         dataset = load_dataset(platform.artifacts().local(_newest(author, registry).uri))
-        rival = Rival(chosen(settings).base_model, base_gguf(settings), platform.artifacts().root / author / REJECTED, settings)
+        base = chosen(settings, own).base_model
+        rival = Rival(base, base_gguf(settings, base), platform.artifacts().root / author / REJECTED, settings)
         said = rival.answers(author, candidates(dataset, settings), _progress(context))
         preferences = build_preferences(
             dataset, said, rival.spec, load_documents(platform.database(), author), edits_of(platform.database(), author)
@@ -179,7 +181,7 @@ def adapter_weights(context: dg.AssetExecutionContext, platform: PlatformResourc
     author, settings, registry = context.partition_key, platform.settings(), platform.registry()
     try:
         dataset = _newest(author, registry)
-        plan = make_plan(author, dataset.version, settings)
+        plan = make_plan(author, dataset.version, settings, registry.overrides(author))
         figures = _train(context, pipes, registry, plan, platform.artifacts().local(dataset.uri) / "train.jsonl", settings)
         model = _register(platform, registry, plan, figures, dataset.figures)
     except TwinError as error:
@@ -236,7 +238,7 @@ def _train(
     if finished(plan):
         context.log.info(f"model {plan.version} was trained before: nothing to do")
         return finished_figures(plan)
-    recipe = chosen(settings)
+    recipe = chosen(settings, registry.overrides(plan.author))
     price = recipe.expected.dollars_per_hour if recipe.expected else 0.0
     expected = estimate(training_file, plan.recipe, recipe.expected)
     spent = [one for author in registry.authors() for one in registry.artifacts(author, COST)]

@@ -20,9 +20,14 @@ from twin_assets.training.recipes import chosen
 log = structlog.get_logger(__name__)
 
 
-def base_gguf(settings: Settings) -> Path:
-    """The base model as GGUF, made once."""
-    base = trainable(chosen(settings).base_model, settings)
+def base_gguf(settings: Settings, base_model: str = "") -> Path:
+    """A base model as GGUF, made once.
+
+    Args:
+        settings: For the data home, the conversion tools, and the base model where none is given.
+        base_model: Spec of the model.
+    """
+    base = trainable(base_model or chosen(settings).base_model, settings)
     target = _folder(settings) / f"{base.name}-f16.gguf"
     if not target.exists():
         _convert(base, target, settings)

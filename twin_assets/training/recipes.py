@@ -13,9 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.store.overrides import Overrides
 
 FOLDER = PROJECT_ROOT / "training_configs"
 OURS = "twin"
+CONFIG = "config"
+NOTHING = Overrides.model_validate({})
 CHECK_MODULE = "twin_assets.training.recipe_check"
 CHECK_SECONDS = 300
 
@@ -75,30 +78,40 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def chosen(settings: Settings) -> Recipe:
-    """The recipe that the settings name for the training on the author's passages.
+def chosen(settings: Settings, own: Overrides = NOTHING) -> Recipe:
+    """The recipe for the training on the author's passages: the one that the settings name, and what the author has otherwise.
+
+    Args:
+        settings: The recipe's name, and another base model.
+        own: The author's overrides; a bound on the steps is the plan's.
 
     Raises:
         TwinError: When there is none of that name, its file is none, or it learns from pairs.
     """
-    recipe = read(settings.training_config)
+    said_in = f"The override {CONFIG}" if own.config else "TWIN_TRAINING_CONFIG"
+    recipe = read(own.config or settings.training_config, said_in)
     if recipe.method != "sft":
         raise TwinError(
-            f"TWIN_TRAINING_CONFIG names {recipe.name}, which learns from pairs (rl: dpo) and not from passages. Name it in "
-            "TWIN_PREFERENCE_CONFIG, and in TWIN_TRAINING_CONFIG one to begin with."
+            f"{said_in} names {recipe.name}, which learns from pairs (rl: dpo) and not from passages. Name it in "
+            f"TWIN_PREFERENCE_CONFIG, and in {said_in} one to begin with."
         )
-    return replace(recipe, base_model=settings.base_model or recipe.base_model)
+    keys = own.model_dump(exclude={CONFIG, "max_steps"}, exclude_none=True)
+    return replace(recipe, base_model=settings.base_model or recipe.base_model, axolotl={**recipe.axolotl, **keys})
 
 
-def preferred(settings: Settings) -> Recipe | None:
+def preferred(settings: Settings, own: Overrides = NOTHING) -> Recipe | None:
     """The recipe that the settings name for the training on pairs, on the base model of the first training; None when there is none.
+
+    Args:
+        settings: The recipe's name, and another base model.
+        own: The author's overrides of the first training.
 
     Raises:
         TwinError: When there is none of that name, its file is none, it does not learn from pairs, or it is for another base model.
     """
     if not settings.preference_config:
         return None
-    recipe, first = read(settings.preference_config, "TWIN_PREFERENCE_CONFIG"), chosen(settings)
+    recipe, first = read(settings.preference_config, "TWIN_PREFERENCE_CONFIG"), chosen(settings, own)
     if recipe.method != "dpo":
         raise TwinError(
             f"TWIN_PREFERENCE_CONFIG names {recipe.name}, which does not learn from pairs (rl: dpo). Name one of "

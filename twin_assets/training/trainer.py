@@ -15,8 +15,9 @@ import yaml
 from twin_assets.models import file_hash, trainable
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.store.overrides import Overrides
 from twin_assets.training.checkpoints import checkpoints, state, whole
-from twin_assets.training.recipes import chosen
+from twin_assets.training.recipes import NOTHING, chosen
 from twin_assets.training.trainer_main import alone_in
 
 PLUGIN = "twin_assets.training.axolotl_plugin.TwinPlugin"
@@ -80,14 +81,21 @@ class Plan:
         return self.folder / "output"
 
 
-def make_plan(author: str, dataset_version: str, settings: Settings) -> Plan:
+def make_plan(author: str, dataset_version: str, settings: Settings, own: Overrides = NOTHING) -> Plan:
     """Decides a training.
+
+    Args:
+        author: Whose voice.
+        dataset_version: What is trained on.
+        settings: The recipe and the bound on the steps.
+        own: What the author has otherwise.
 
     Raises:
         TwinError: When there is no such recipe.
     """
-    recipe = chosen(settings)
-    bounds = {"max_steps": settings.training_max_steps} if settings.training_max_steps else {}
+    recipe = chosen(settings, own)
+    most = settings.training_max_steps if own.max_steps is None else own.max_steps
+    bounds = {"max_steps": most} if most else {}
     return Plan(author, dataset_version, recipe.base_model, {**recipe.axolotl, **bounds}, settings.home)
 
 

@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
+from twin_assets.store.overrides import Overrides
 from twin_assets.store.registry import Deployment, Model, Registry
 from twin_assets.store.thresholds import Thresholds
 
@@ -120,6 +121,20 @@ def test_thresholds_are_the_authors_own(registry: Registry) -> None:
         with pytest.raises(TwinError, match="These thresholds cannot be"):
             registry.change_thresholds("jane", change)
     assert registry.thresholds("jane").slop_over_author == 3.5
+
+
+def test_overrides_are_the_authors_own_and_no_others_than_those_named(registry: Registry) -> None:
+    registry.add_author("jane")
+    registry.add_author("joe")
+    assert registry.change_overrides("jane", {"learning_rate": "0.0002", "config": "mistral-7b-lora"}).learning_rate == 0.0002
+    assert registry.overrides("jane").model_dump(exclude_none=True) == {"config": "mistral-7b-lora", "learning_rate": 0.0002}
+    assert registry.overrides("joe") == Overrides.model_validate({})
+    assert registry.change_overrides("jane", {"config": None}).model_dump(exclude_none=True) == {"learning_rate": 0.0002}
+    for change in ({"learning_rate": "fast"}, {"seed": "-1"}, {"base_model": "a/b"}):
+        with pytest.raises(TwinError, match=f"{next(iter(change))}.*Overrides: config, learning_rate"):
+            registry.change_overrides("jane", change)
+    assert registry.overrides("jane").learning_rate == 0.0002
+    assert registry.thresholds("jane") == Thresholds.model_validate({})
 
 
 @pytest.mark.parametrize("value", ["3", None])

@@ -8,6 +8,7 @@ import yaml
 
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.store.overrides import Overrides
 from twin_assets.training import recipes
 from twin_assets.training.recipes import FOLDER, Expected, chosen, names, problems, read
 from twin_assets.training.trainer import DPO_DATA, SFT_DATA
@@ -91,6 +92,26 @@ def test_the_settings_choose_a_recipe_by_name_or_path_and_may_take_another_model
     path.write_text("base_model: a/b\nadapter: lora\n")
     own = chosen(Settings(training_config=str(path)))
     assert (own.name, own.base_model, own.axolotl, own.expected) == ("own", "a/b", {"adapter": "lora"}, None)
+
+
+def test_an_author_may_have_a_few_keys_otherwise_or_another_recipe() -> None:
+    own = Overrides.model_validate({"learning_rate": "0.0002", "num_epochs": "1", "lora_r": "8"})
+    usual, found = chosen(Settings()), chosen(Settings(), own)
+    assert found.axolotl == {**usual.axolotl, "learning_rate": 0.0002, "num_epochs": 1, "lora_r": 8}
+    assert (found.name, found.base_model) == (usual.name, usual.base_model)
+    other = chosen(Settings(), Overrides.model_validate({"config": "mistral-7b-lora", "seed": 3}))
+    assert (other.name, other.base_model, other.axolotl["seed"]) == ("mistral-7b-lora", "mistralai/Mistral-7B-Instruct-v0.3", 3)
+    for config in ("gpt-5", "mistral-7b-dpo"):
+        with pytest.raises(TwinError, match="override config"):
+            chosen(Settings(), Overrides.model_validate({"config": config}))
+
+
+def test_axolotl_would_train_with_every_override(settings: Settings) -> None:
+    values = {"learning_rate": 2e-4, "num_epochs": 0.5, "lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.1, "sequence_len": 256}
+    own = Overrides.model_validate({**values, "warmup_ratio": 0.2, "seed": 3, "max_steps": 3})
+    assert own.model_fields_set == Overrides.model_fields.keys() - {"config"}
+    found = problems({name: _whole(name, **own.model_dump(exclude_none=True)) for name in names() if read(name).method == "sft"}, settings)
+    assert not [problem for some in found.values() for problem in some]
 
 
 @pytest.mark.parametrize(

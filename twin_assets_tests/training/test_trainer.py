@@ -13,6 +13,7 @@ import pytest
 
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.store.overrides import Overrides
 from twin_assets.training import trainer
 from twin_assets.training.trainer import Plan, finished, log_tail, make_plan, mark_finished, trainer_environment
 
@@ -79,6 +80,23 @@ def test_what_changes_the_result_changes_the_version(tmp_path: Path, change: dic
     assert other.version != usual.version
     assert make_plan("jane", "dataset-2", Settings(home=tmp_path)).version != usual.version
     assert make_plan("joe", "dataset-1", Settings(home=tmp_path)).version != usual.version
+
+
+@pytest.mark.parametrize(
+    ("own", "same"),
+    [
+        ({"lora_r": 8}, False),
+        ({"max_steps": 3}, False),
+        ({"max_steps": 0}, False),
+        ({"num_epochs": "2", "max_steps": 120}, True),
+        ({}, True),
+    ],
+)
+def test_an_override_makes_another_model_unless_it_says_what_holds_anyway(tmp_path: Path, own: dict[str, object], same: bool) -> None:
+    usual = make_plan("jane", "dataset-1", Settings(home=tmp_path))
+    found = make_plan("jane", "dataset-1", Settings(home=tmp_path), Overrides.model_validate(own))
+    assert (found.version == usual.version) is same
+    assert found.recipe.get("max_steps") == {3: 3, 0: None}.get(own.get("max_steps", 120), 120)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("bound", "examples", "steps"), [(120, 109, 84), (120, 480, 120), (2, 8, 2)])
