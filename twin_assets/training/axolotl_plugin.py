@@ -2,12 +2,18 @@
 
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
 from axolotl.integrations.base import BasePlugin  # pyright: ignore[reportMissingImports]
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import BotoCoreError, ClientError
 from dagster_pipes import PipesContext
 from transformers import TrainerCallback
+
+from twin_assets.training.checkpoints import checkpoints
+from twin_assets.training.trainer_main import keep, kept_in_s3
 
 
 class TwinPlugin(BasePlugin):
@@ -18,8 +24,9 @@ class TwinPlugin(BasePlugin):
         return {} if torch.cuda.is_available() else {"use_cpu": True}
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
-        """The callback that reports."""
-        return [StepReporter(trainer)]
+        """What reports, and what stores the checkpoints of a training whose machine may be taken away."""
+        place = kept_in_s3()
+        return [StepReporter(trainer), *([CheckpointKeeper(place)] if place else [])]
 
 
 class StepReporter(TrainerCallback):
@@ -64,3 +71,21 @@ class StepReporter(TrainerCallback):
         self.pipes.report_custom_message(
             {"step": state.global_step, "steps": state.max_steps, "loss": loss, "tokens": self.tokens, "seconds": seconds}
         )
+
+
+class CheckpointKeeper(TrainerCallback):
+    """Stores every checkpoint in S3 as soon as all processes have written their part of it."""
+
+    def __init__(self, place: Any) -> None:
+        self.place = place
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stores the newest checkpoint; when that fails the training goes on, and an interruption costs more of it."""
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()
+        if not state.is_world_process_zero:
+            return
+        try:
+            keep(checkpoints(Path(args.output_dir))[-1], self.place)
+        except (BotoCoreError, ClientError, S3UploadFailedError) as error:
+            PipesContext.get().log.warning(f"the checkpoint of step {state.global_step} was not stored in {self.place}: {error}")

@@ -110,18 +110,31 @@ def require_budget(expected: Estimate, spent: Iterable[Artifact], version: str, 
         )
 
 
+@dataclass(slots=True)
+class Bill:
+    """What is paid for.
+
+    Attributes:
+        seconds: What was billed for a training in all, where somebody counts that; else the time that the run waits counts.
+    """
+
+    seconds: float | None = None
+
+
 @contextmanager
-def paid_for(registry: Registry, author: str, version: str, expected: Estimate, dollars_per_hour: float) -> Iterator[None]:
+def paid_for(registry: Registry, author: str, version: str, expected: Estimate, dollars_per_hour: float) -> Iterator[Bill]:
     """Notes what a training is expected to cost, and when it has ended, well or not, what it cost with all that it cost before."""
     known = registry.artifact(author, COST, version)
     before = {name: float(known.figures.get(name, 0)) if known else 0.0 for name in ("dollars", "seconds")}
     registry.record_artifact(author, COST, version, "", {**expected.figures, **(before if known else {})})
-    started = time.monotonic()
+    started, bill = time.monotonic(), Bill()
     try:
-        yield
+        yield bill
     finally:
         seconds = time.monotonic() - started
         total = {"seconds": before["seconds"] + seconds, "dollars": before["dollars"] + seconds / 3600 * dollars_per_hour}
+        if bill.seconds is not None:
+            total = {"seconds": bill.seconds, "dollars": bill.seconds / 3600 * dollars_per_hour}
         registry.record_artifact(
             author, COST, version, "", {**expected.figures, **{name: round(value, 4) for name, value in total.items()}}
         )

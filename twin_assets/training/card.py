@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from twin_assets.models import on_hub
 from twin_assets.store.registry import Model
 
 
@@ -16,11 +17,10 @@ def model_card(model: Model, dataset: Mapping[str, Any], recipe: Mapping[str, An
         dataset: The figures of what it learned from.
         recipe: What axolotl was told.
     """
-    hub = not model.base_model.startswith(("package:", "/", "."))
     head = {
         "library_name": "peft",
         "pipeline_tag": "text-generation",
-        **({"base_model": model.base_model} if hub else {}),
+        **({"base_model": model.base_model} if on_hub(model.base_model) else {}),
         "license": "other",
         "license_name": "the-authors-own",
         "tags": ["lora", "personal-voice"],

@@ -5,6 +5,7 @@ import json
 import math
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +18,10 @@ from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.overrides import Overrides
 from twin_assets.training.checkpoints import checkpoints, state, whole
-from twin_assets.training.recipes import NOTHING, chosen
-from twin_assets.training.trainer_main import alone_in
+from twin_assets.training.recipes import NOTHING, Recipe, chosen
+from twin_assets.training.trainer_main import CONFIG, MODULE, OUTPUT, alone_in
 
 PLUGIN = "twin_assets.training.axolotl_plugin.TwinPlugin"
-TRAINER_MODULE = "twin_assets.training.trainer_main"
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 SFT_DATA = {"ds_type": "json", "type": "chat_template", "field_messages": "messages"}
@@ -33,6 +33,7 @@ DPO_DATA = {
     "field_chosen": "chosen",
     "field_rejected": "rejected",
 }
+QUIET = {"AXOLOTL_DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
 FREE_BYTES = 2 * 2**30
 LOG_TAIL = 12
 
@@ -78,7 +79,7 @@ class Plan:
     @property
     def adapter(self) -> Path:
         """Where the finished adapter appears."""
-        return self.folder / "output"
+        return self.folder / OUTPUT
 
 
 def make_plan(author: str, dataset_version: str, settings: Settings, own: Overrides = NOTHING) -> Plan:
@@ -100,16 +101,51 @@ def make_plan(author: str, dataset_version: str, settings: Settings, own: Overri
 
 
 def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
-    """Writes the configuration that axolotl reads: the recipe, and what depends on this machine.
+    """Writes the configuration that axolotl reads on this machine: the recipe, and what depends on where it runs.
 
     Returns:
         Its path.
 
     Raises:
-        TwinError: When the trainer's environment is not there, or another process is at this training.
+        TwinError: When the trainer's environment is not there, the disk is full, or another process is at this training.
     """
     if not settings.trainer_python.exists():
         raise TwinError(f"The trainer's environment is not at {settings.trainer_python}. Run `make setup`, or set TWIN_TRAINER_PYTHON.")
+    make_room(plan)
+    _remove_unfinished(plan)
+    return _write(plan, training_file, str(training_file), str(trainable(plan.base_model, settings)), f"{plan.folder}/", bf16_is_fast())
+
+
+def write_remote_config(plan: Plan, training_file: Path, base_model: str) -> Path:
+    """Writes the configuration for a container, in which everything has its place beside it.
+
+    Args:
+        plan: The training.
+        training_file: The conversations; in the container it has the same name.
+        base_model: The hub id, or the name of the folder that lies beside the configuration.
+
+    Returns:
+        Its path.
+    """
+    return _write(plan, training_file, training_file.name, base_model, "", True)
+
+
+def whole_config(recipe: Recipe) -> dict[str, Any]:
+    """A recipe with all that axolotl asks for, as its schema is held against it."""
+    return {
+        **recipe.axolotl,
+        "base_model": recipe.base_model,
+        "datasets": [{"path": "train.jsonl", **_format(recipe.axolotl)}],
+        "output_dir": OUTPUT,
+    }
+
+
+def make_room(plan: Plan) -> None:
+    """Makes the training's folder.
+
+    Raises:
+        TwinError: When there is too little space for it.
+    """
     plan.folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(plan.folder).free
     if free < FREE_BYTES:
@@ -117,42 +153,42 @@ def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
             f"There are {free / 2**30:.1f} GiB free where {plan.folder} is, and a training needs {FREE_BYTES / 2**30:.0f}. Make room, or "
             "set TWIN_HOME to another disk."
         )
-    _remove_unfinished(plan)
+
+
+def _write(plan: Plan, training_file: Path, data: str, base_model: str, beside: str, bf16: bool) -> Path:
     config = {
         **plan.recipe,
         **_bounded(plan.recipe, len(training_file.read_text(encoding="utf-8").splitlines())),
-        "bf16": bool(plan.recipe.get("bf16")) and bf16_is_fast(),
-        "base_model": str(trainable(plan.base_model, settings)),
-        "datasets": [{"path": str(training_file), **(DPO_DATA if plan.recipe.get("rl") == "dpo" else SFT_DATA)}],
+        "bf16": bool(plan.recipe.get("bf16")) and bf16,
+        "base_model": base_model,
+        "datasets": [{"path": data, **_format(plan.recipe)}],
         # the data enter axolotl's cache key by their path alone
-        "dataset_prepared_path": str(plan.folder / f"prepared-{file_hash(training_file)[:12]}"),
-        "output_dir": str(plan.adapter),
+        "dataset_prepared_path": f"{beside}prepared-{file_hash(training_file)[:12]}",
+        "output_dir": f"{beside}{OUTPUT}",
         "auto_resume_from_checkpoints": True,
         "plugins": [PLUGIN],
         "dataloader_num_workers": 0,  # the plug-in counts tokens in this process
         "wandb_project": "llm-twin",
         "wandb_name": f"{plan.author}-{plan.version}",
     }
-    path = plan.folder / "axolotl.yaml"
+    path = plan.folder / CONFIG
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
 
 
 def trainer_command(plan: Plan, config: Path, settings: Settings) -> list[str]:
     """The trainer's command line."""
-    return [str(settings.trainer_python), "-m", TRAINER_MODULE, str(config), str(plan.log)]
+    return [str(settings.trainer_python), "-m", MODULE, str(config), str(plan.log)]
 
 
 def trainer_environment(settings: Settings, inherited: dict[str, str]) -> dict[str, str]:
     """The trainer's environment variables: offline unless W&B is asked for, and no GPU on a laptop profile."""
     environment = {
+        **QUIET,
         "PYTHONPATH": str(PROJECT_ROOT),
         "HF_HUB_OFFLINE": "1",
-        "AXOLOTL_DO_NOT_TRACK": "1",
         "WANDB_MODE": inherited.get("WANDB_MODE") or ("online" if inherited.get("WANDB_API_KEY") else "offline"),
         "WANDB_DIR": str(settings.home),
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONUNBUFFERED": "1",
         "OMP_WAIT_POLICY": "passive",  # spinning threads crawl as soon as anything else wants the cores
     }
     return environment if settings.environment == "aws" else {**environment, "CUDA_VISIBLE_DEVICES": ""}
@@ -236,6 +272,10 @@ def loss_plot(losses: list[list[float]]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
+
+
+def _format(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    return DPO_DATA if recipe.get("rl") == "dpo" else SFT_DATA
 
 
 def _bounded(recipe: dict[str, Any], examples: int) -> dict[str, int]:

@@ -11,21 +11,13 @@ from twin_assets.store.errors import TwinError
 from twin_assets.store.overrides import Overrides
 from twin_assets.training import recipes
 from twin_assets.training.recipes import FOLDER, Expected, chosen, names, problems, read
-from twin_assets.training.trainer import DPO_DATA, SFT_DATA
+from twin_assets.training.trainer import DPO_DATA, whole_config
 
 EXPECTED = Expected(instance="ml.x", gpus=1, memory_gb=1, tokens_per_second=1, dollars_per_hour=0)
 
 
 def _whole(name: str, **changes: Any) -> dict[str, Any]:
-    recipe = read(name)
-    data = DPO_DATA if recipe.method == "dpo" else SFT_DATA
-    return {
-        "base_model": recipe.base_model,
-        **recipe.axolotl,
-        "datasets": [{"path": "train.jsonl", **data}],
-        "output_dir": "out",
-        **changes,
-    }
+    return {**whole_config(read(name)), **changes}
 
 
 @pytest.fixture

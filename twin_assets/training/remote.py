@@ -1,0 +1,80 @@
+"""What a training on AWS is sent, and what comes back: the same for every service that runs the container."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twin_assets.models import on_hub, trainable
+from twin_assets.settings import Settings
+from twin_assets.store.errors import TwinError
+from twin_assets.training.place import CHECKPOINTS, DONE, INPUT, OUTPUT, PIPES, Place
+from twin_assets.training.trainer import QUIET, Plan, make_room, write_remote_config
+from twin_assets.training.trainer_main import PLACE, SECRET
+
+BASE_MODEL = "model"
+
+
+def place_of(plan: Plan, settings: Settings, s3: Any) -> Place:
+    """Where a training rests in S3: the same for the same plan.
+
+    Raises:
+        TwinError: When no setting says where.
+    """
+    root = settings.training_s3 or (f"{settings.artifacts_url.rstrip('/')}/trainings" if settings.artifacts_url.startswith("s3://") else "")
+    if not root.startswith("s3://"):
+        raise TwinError("A training on AWS needs a place in S3: set TWIN_TRAINING_S3=s3://bucket/prefix.")
+    return Place(f"{root.rstrip('/')}/{plan.author}/{plan.version}", s3)
+
+
+def job_name(plan: Plan) -> str:
+    """The name of a plan's job: of the author, and of the version, which is a hash of dataset, base model and recipe.
+
+    At most 63 letters, digits and hyphens, which is what SageMaker takes; with room for the number of an attempt.
+    """
+    author = plan.author.replace("_", "-").strip("-")[: 63 - len("twin---999") - len(plan.version)]
+    return f"twin-{author.strip('-')}-{plan.version}"
+
+
+def environment(plan: Plan, place: Place, settings: Settings) -> dict[str, str]:
+    """The container's variables. None is a secret: they can be read by whoever may look at the job."""
+    found = {**QUIET, PLACE: str(place), "HF_HUB_OFFLINE": "0" if on_hub(plan.base_model) else "1", "WANDB_MODE": "disabled"}
+    return {**found, SECRET: settings.training_secret} if settings.training_secret else found
+
+
+def send(plan: Plan, training_file: Path, place: Place, settings: Settings) -> None:
+    """Stores what the container reads: configuration, data, and a base model that is not on the hub; forgets what an earlier attempt said."""
+    make_room(plan)
+    place.delete(place.names(PIPES))
+    base_model = plan.base_model
+    if not on_hub(base_model):
+        place.upload_folder(trainable(base_model, settings), f"{INPUT}/{BASE_MODEL}")
+        base_model = BASE_MODEL
+    for data in sorted(training_file.parent.glob("*.jsonl")):
+        place.upload(data, f"{INPUT}/{data.name}")
+    config = write_remote_config(plan, training_file, base_model)
+    place.upload(config, f"{INPUT}/{config.name}")
+
+
+def delivered(place: Place) -> bool:
+    """Whether the adapter is there to its last byte."""
+    return place.read(DONE) is not None
+
+
+def fetch(plan: Plan, place: Place) -> None:
+    """Brings the adapter here, and leaves nothing of the author's words in S3.
+
+    Raises:
+        TwinError: When a file is not what the trainer wrote.
+    """
+    make_room(plan)
+    hashes: Mapping[str, str] = json.loads(place.read(DONE) or b"{}")
+    place.download_folder(OUTPUT, plan.adapter)
+    for name, expected in hashes.items():
+        file = plan.adapter / name
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+            raise TwinError(
+                f"{place}/{OUTPUT}/{name} is not what the trainer wrote. Remove {place}/{DONE} and run again: it is trained again."
+            )
+    place.delete([*place.names(INPUT), *place.names(CHECKPOINTS), *place.names(PIPES)])
