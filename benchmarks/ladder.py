@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from upath import UPath
 
 from benchmarks.frame import ROOT, Result, run, say
 from twin_assets.cleaning.documents import load_documents, split
@@ -31,10 +32,14 @@ from twin_assets.training import trainer
 from twin_assets.training.dataset import Dataset, Example, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
 from twin_assets.training.gguf import base_gguf, merged_gguf
+from twin_assets.training.pairs import Rival, build_preferences, candidates
+from twin_assets.training.preferences import Preferences, write_preferences
+from twin_assets.training.recipes import chosen, read
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.writing.prompts import Brief
 
 RECIPE = ROOT / "training_configs" / "smollm2-135m-lora-cpu.yaml"
+DPO = "smollm2-135m-dpo-cpu"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Variant:
         prompt: What the prompt says: ``full`` is title, heading and key points, ``title`` is without key points.
         kinds: Kinds of prompts, as ``TWIN_PROMPT_KINDS`` has them.
         writing: Settings of the decoding.
+        preferences: Pairs, at most, that DPO goes on with; 0 is none.
         means: For people.
     """
 
@@ -58,6 +64,7 @@ class Variant:
     prompt: str = "full"
     kinds: str = "brief"
     writing: Mapping[str, Any] = field(default_factory=dict)
+    preferences: int = 0
 
 
 VARIANTS: dict[str, Variant] = {
@@ -69,6 +76,7 @@ VARIANTS: dict[str, Variant] = {
     "e2": Variant("two epochs", steps=240),
     "r8": Variant("rank 8", recipe={"lora_r": 8, "lora_alpha": 16}),
     "lr1e-4": Variant("learning rate 1e-4", recipe={"learning_rate": 1e-4}),
+    "dpo": Variant("120 pairs against the base model, by DPO", preferences=120),
     "title": Variant("prompts without key points", prompt="title"),
     "rag": Variant("half of the prompts with notes", kinds="brief,rag"),
     "mixed": Variant("prompts: six briefs, three with notes, one that goes on", kinds="brief=6,rag=3,continue"),
@@ -151,16 +159,33 @@ def _trained(author: Author, variant: Variant) -> Path:
     settings = author.settings.model_copy(update={"training_config": str(recipe), "training_max_steps": variant.steps})
     dataset = _dataset(author, variant)
     plan = trainer.make_plan(author.name, f"{dataset.version}-{variant.prompt}", settings)
-    if not trainer.finished(plan):
-        say(f"training {author.name}: {variant.means}")
-        folder = plan.folder.parent / f"{plan.version}-dataset"
-        write_dataset(dataset, folder)
-        config = trainer.write_config(plan, folder / "train.jsonl", settings)
-        environment = {**os.environ, **trainer.trainer_environment(settings, dict(os.environ))}
-        subprocess.run(trainer.trainer_command(plan, config, settings), env=environment, check=True)
-        trainer.mark_finished(plan, [])
+    folder = plan.folder.parent / f"{plan.version}-dataset"
+    write_dataset(dataset, folder)
+    say(f"training {author.name}: {variant.means}")
+    _train(plan, folder / "train.jsonl", settings)
+    if variant.preferences:
+        pairs = _pairs(author, dataset, settings.model_copy(update={"max_preferences": variant.preferences}))
+        plan = trainer.go_on(plan, read(DPO), pairs.version, settings)
+        write_preferences(pairs, folder / "pairs")
+        _train(plan, folder / "pairs" / "train.jsonl", settings)
     recipe.unlink()
     return merged_gguf(plan.version, plan.adapter, plan.base_model, settings)
+
+
+def _train(plan: trainer.Plan, training_file: Path, settings: Settings) -> None:
+    if trainer.finished(plan):
+        return
+    config = trainer.write_config(plan, training_file, settings)
+    environment = {**os.environ, **trainer.trainer_environment(settings, dict(os.environ))}
+    subprocess.run(trainer.trainer_command(plan, config, settings), env=environment, check=True)
+    trainer.mark_finished(plan, [])
+
+
+def _pairs(author: Author, dataset: Dataset, settings: Settings) -> Preferences:
+    spec = chosen(settings).base_model
+    rival = Rival(spec, base_gguf(settings, spec), UPath(settings.home / "rejected"), settings)
+    answers = rival.answers(author.name, candidates(dataset, settings))
+    return build_preferences(dataset, answers, spec, load_documents(author.database, author.name))
 
 
 def _climbed(author: Author, name: str, other: Path | None, work: Path) -> Ladder:

@@ -23,8 +23,18 @@ MEASURED = {
     "verbatim_longest": "longest copy, words",
 }
 LEARNED = {"train_examples": "passages", "train_words": "words", "train_documents": "documents"}
-TOOK = {"steps": "steps", "loss_first": "loss at first", "loss_last": "loss at last", "tokens_per_second": "tokens per second"}
-PLACES = frozenset({"base_model", "datasets", "dataset_prepared_path", "output_dir", "wandb_name", "wandb_project", "plugins"})
+TOOK = {
+    "preference_pairs": "pairs",
+    "reward_accuracy": "pairs told apart",
+    "reward_margin": "margin between them",
+    "steps": "steps",
+    "loss_first": "loss at first",
+    "loss_last": "loss at last",
+    "tokens_per_second": "tokens per second",
+}
+PLACES = frozenset(
+    {"base_model", "datasets", "dataset_prepared_path", "lora_model_dir", "output_dir", "wandb_name", "wandb_project", "plugins"}
+)
 """What differs between two configurations that train the same way."""
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.edits import edits_of
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Model, Registry
-from twin_assets.training.budget import COST, estimate, paid_for, require_budget
+from twin_assets.training.budget import COST, Estimate, estimate, paid_for, require_budget
 from twin_assets.training.card import model_card
 from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
@@ -31,7 +31,7 @@ from twin_assets.training.preferences import write_preferences
 from twin_assets.training.publication import pending
 from twin_assets.training.recipes import Recipe, chosen, names, preferred, problems
 from twin_assets.training.teacher import teacher_of
-from twin_assets.training.trainer import Plan, finished, finished_figures, loss_plot, make_plan, mark_finished, whole_config
+from twin_assets.training.trainer import Plan, finished, finished_figures, go_on, loss_plot, make_plan, mark_finished, whole_config
 from twin_assets.writing.batch import Progress
 
 DATASET, ADAPTER, TEACHER = "instruct_dataset", "adapter_weights", "teacher"
@@ -164,6 +164,8 @@ def adapter_weights(
 ) -> dg.MaterializeResult:
     """The LoRA adapter that carries the author's voice, trained by axolotl: on this machine, on SageMaker or on ECS.
 
+    It learns from the author's passages, and then, with TWIN_PREFERENCE_CONFIG, from pairs: the same adapter goes on.
+
     Loss, tokens per second and the time left stream into this run's log. A training that was killed goes on from its
     last checkpoint; one that runs already on AWS is waited for and not started twice; one that was finished before with the
     same dataset, recipe and base model is not repeated. Cancelling this run ends the training.
@@ -171,10 +173,12 @@ def adapter_weights(
     author, settings, registry = context.partition_key, platform.settings(), platform.registry()
     try:
         dataset = _newest(author, registry)
-        plan = make_plan(author, dataset.version, settings, registry.overrides(author))
+        lessons = _lessons(dataset, platform)
+        for lesson in lessons:  # the second is not refused when the first is paid for
+            _expected(lesson, registry, settings)
         launcher = launcher_of(settings, pipes, aws)
-        figures = _train(context, launcher, registry, plan, platform.artifacts().local(dataset.uri) / "train.jsonl", settings)
-        model = _register(platform, registry, plan, figures, dataset.figures)
+        taught = [_train(context, launcher, registry, lesson, settings) for lesson in lessons]
+        model = _register(platform, registry, lessons[-1].plan, _figures(lessons, taught, registry), dataset.figures)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     paid = registry.artifact(author, COST, model.version)
@@ -218,35 +222,76 @@ def _version(documents: Sequence[Document]) -> str:
     return hashlib.sha256("\n".join(sorted(f"{one.id} {one.content_hash}" for one in documents)).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """A training that is to be: its plan, its recipe, and the file that it learns from."""
+
+    plan: Plan
+    recipe: Recipe
+    training_file: Path
+
+
+def _lessons(dataset: Artifact, platform: PlatformResource) -> list[_Lesson]:
+    """The training on the author's passages, and where the settings name one, the training on pairs that goes on with its adapter."""
+    settings, artifacts, own = platform.settings(), platform.artifacts(), platform.registry().overrides(dataset.author)
+    plan = make_plan(dataset.author, dataset.version, settings, own)
+    first = _Lesson(plan, chosen(settings, own), artifacts.local(dataset.uri) / "train.jsonl")
+    if (going_on := preferred(settings, own)) is None:
+        return [first]
+    pairs = platform.registry().latest_artifact(dataset.author, PREFERENCES)
+    if pairs is None:
+        raise TwinError(f"{dataset.author} has no preference dataset yet. Materialize training/{PREFERENCES} first.")
+    plan = go_on(first.plan, going_on, pairs.version, settings)
+    return [first, _Lesson(plan, going_on, artifacts.local(pairs.uri) / "train.jsonl")]
+
+
+def _expected(lesson: _Lesson, registry: Registry, settings: Settings) -> Estimate:
+    """What a training will take; refuses one that costs too much, or that axolotl would not understand."""
+    recipe = lesson.recipe
+    expected = estimate(lesson.training_file, lesson.plan.recipe, recipe.expected)
+    if finished(lesson.plan):
+        return expected
+    spent = [one for author in registry.authors() for one in registry.artifacts(author, COST)]
+    require_budget(expected, spent, lesson.plan.version, settings, datetime.now(UTC), paid=_price(recipe) > 0)
+    if recipe.name not in names():
+        _require_known_keys(recipe, settings)
+    return expected
+
+
 def _train(
-    context: dg.AssetExecutionContext,
-    launcher: Launcher,
-    registry: Registry,
-    plan: Plan,
-    training_file: Path,
-    settings: Settings,
+    context: dg.AssetExecutionContext, launcher: Launcher, registry: Registry, lesson: _Lesson, settings: Settings
 ) -> dict[str, Any]:
+    plan, recipe = lesson.plan, lesson.recipe
     if finished(plan):
         context.log.info(f"model {plan.version} was trained before: nothing to do")
         return finished_figures(plan)
-    recipe = chosen(settings, registry.overrides(plan.author))
-    price = recipe.expected.dollars_per_hour if recipe.expected else 0.0
-    expected = estimate(training_file, plan.recipe, recipe.expected)
-    spent = [one for author in registry.authors() for one in registry.artifacts(author, COST)]
-    require_budget(expected, spent, plan.version, settings, datetime.now(UTC), paid=price > 0)
-    if recipe.name not in names():
-        _require_known_keys(recipe, settings)
+    expected = _expected(lesson, registry, settings)
     context.log.info(f"training model {plan.version} with {recipe.name}: {expected}")
-    with paid_for(registry, plan.author, plan.version, expected, price) as bill:
-        steps = launcher.train(context, plan, recipe, training_file, bill)
+    with paid_for(registry, plan.author, plan.version, expected, _price(recipe)) as bill:
+        steps = launcher.train(context, plan, recipe, lesson.training_file, bill)
     return mark_finished(plan, steps)
+
+
+def _price(recipe: Recipe) -> float:
+    return recipe.expected.dollars_per_hour if recipe.expected else 0.0
+
+
+def _figures(lessons: Sequence[_Lesson], taught: Sequence[dict[str, Any]], registry: Registry) -> dict[str, Any]:
+    """Those of the last training, with what it learned from and what it went on with."""
+    plan = lessons[-1].plan
+    if not plan.after:
+        return taught[-1]
+    pairs = registry.artifact(plan.author, PREFERENCES, plan.preferences)
+    first = {name: taught[0].get(name) for name in ("steps", "loss_first", "loss_last", "losses")}
+    learned = {"preference_version": plan.preferences, "preference_pairs": pairs.figures.get("pairs") if pairs else None}
+    return {**taught[-1], **learned, "first_training": {"version": plan.after, **first}}
 
 
 def _require_known_keys(recipe: Recipe, settings: Settings) -> None:
     """Those that come with the project are tried in its tests; another one may hold a key that axolotl passes over."""
     found = problems({recipe.name: whole_config(recipe)}, settings)[recipe.name]
     if found:
-        raise TwinError(f"The training configuration {settings.training_config} cannot be used: {'; '.join(found)}")
+        raise TwinError(f"The training configuration {recipe.name} cannot be used: {'; '.join(found)}")
 
 
 def _register(platform: PlatformResource, registry: Registry, plan: Plan, figures: dict[str, Any], dataset: Mapping[str, Any]) -> Model:
@@ -265,6 +310,7 @@ def _register(platform: PlatformResource, registry: Registry, plan: Plan, figure
 
 def _metadata(model: Model, figures: dict[str, Any]) -> dict[str, Any]:
     losses = figures.pop("losses", [])
+    first = figures.pop("first_training", {})
     picture = base64.b64encode(loss_plot(losses)).decode()
     return {
         "model_version": model.version,
@@ -274,4 +320,5 @@ def _metadata(model: Model, figures: dict[str, Any]) -> dict[str, Any]:
         "adapter": dg.MetadataValue.path(model.adapter_uri),
         "loss": dg.MetadataValue.md(f"![loss over the steps](data:image/png;base64,{picture})"),
         **{name: value for name, value in figures.items() if value is not None},
+        **{f"first_{name}": value for name, value in first.items() if name != "losses" and value is not None},
     }

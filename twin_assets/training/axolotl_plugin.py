@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from transformers import TrainerCallback
 from twin_assets.training.checkpoints import checkpoints
 from twin_assets.training.trainer_main import keep, kept_in_s3
 
+MARGIN = "rewards/margins"
+TRAINED, REFERENCE = "default", "ref"  # peft's name for the first adapter, and trl's for what the policy is held against
+
 
 class TwinPlugin(BasePlugin):
     """Lets axolotl train in bfloat16 on a CPU, and reports every step to the Dagster run."""
@@ -23,10 +27,43 @@ class TwinPlugin(BasePlugin):
         """Extra training arguments: transformers refuses bfloat16 without a GPU unless it is told that the CPU is meant."""
         return {} if torch.cuda.is_available() else {"use_cpu": True}
 
+    def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
+        """Lets DPO go on with the adapter in ``lora_model_dir``, which axolotl passes over: it would begin with a new one."""
+        if cfg.rl == "dpo" and cfg.lora_model_dir:
+            go_on_with(trainer.model, Path(cfg.lora_model_dir))
+
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
         """What reports, and what stores the checkpoints of a training whose machine may be taken away."""
         place = kept_in_s3()
         return [StepReporter(trainer), *([CheckpointKeeper(place)] if place else [])]
+
+
+def go_on_with(model: Any, adapter: Path) -> None:
+    """Puts an adapter's weights into the new one that is about to be trained, and a frozen copy of them beside it.
+
+    trl takes an adapter named ``ref`` for what the policy is held against: the adapter as it was, not the bare base model, and no second
+    model in memory. Neither that copy nor the base model is written with the result.
+
+    Args:
+        model: With the new adapter.
+        adapter: The folder of the other one.
+
+    Raises:
+        ValueError: When the two are not of one shape.
+    """
+    from peft import get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
+
+    weights = load_peft_weights(str(adapter), device="cpu")
+    shapes = {name: value.shape for name, value in get_peft_model_state_dict(model).items()}
+    if {name: value.shape for name, value in weights.items()} != shapes:
+        raise ValueError(f"The adapter in {adapter} has other layers or another rank than the one that is to go on with it.")
+    set_peft_model_state_dict(model, weights)
+    model.add_adapter(REFERENCE, model.peft_config[TRAINED])
+    set_peft_model_state_dict(model, weights, adapter_name=REFERENCE)
+    model.set_adapter(TRAINED)
+    # With both in it, a checkpoint would be resumed from without the trained one: transformers then reads the other's folder alone.
+    model.save_pretrained = partial(model.save_pretrained, selected_adapters=[TRAINED])
+    model.get_base_model().save_pretrained = lambda *_, **__: None  # axolotl would write it, gigabytes, beside the adapter
 
 
 class StepReporter(TrainerCallback):
@@ -65,8 +102,9 @@ class StepReporter(TrainerCallback):
                 f"The loss is {loss} at step {state.global_step}: the training came apart and was stopped. Lower learning_rate in the training "
                 "configuration, or see whether the dataset holds rows that are no text."
             )
+        margin = f"  margin {float(logs[MARGIN]):+.3f}" if MARGIN in logs else ""
         self.pipes.log.info(
-            f"step {state.global_step}/{state.max_steps}  loss {loss:.3f}  {speed:.0f} tokens/s  {left // 60:.0f}:{left % 60:02.0f} left"
+            f"step {state.global_step}/{state.max_steps}  loss {loss:.3f}{margin}  {speed:.0f} tokens/s  {left // 60:.0f}:{left % 60:02.0f} left"
         )
         self.pipes.report_custom_message(
             {"step": state.global_step, "steps": state.max_steps, "loss": loss, "tokens": self.tokens, "seconds": seconds}

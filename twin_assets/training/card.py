@@ -32,10 +32,18 @@ def model_card(model: Model, dataset: Mapping[str, Any], recipe: Mapping[str, An
         "documents": dataset.get("train_documents"),
         "held out for the evaluation": dataset.get("held_out_documents"),
     }
-    method = "preferences (DPO)" if recipe.get("rl") == "dpo" else "the author's own answers (SFT)"
+    pairs = model.figures.get("preference_version")
+    preferences = (
+        f"Then preferences {pairs}: the author's words against what the base model or a draft said instead, which is only rejected.\n"
+        if pairs
+        else ""
+    )
+    method = f"the author's own answers (SFT){', then preferences (DPO)' if recipe.get('rl') == 'dpo' else ''}"
     took = {
         "method": f"{recipe.get('adapter', 'lora')}, rank {recipe.get('lora_r', '?')}, on {method}",
         "steps": model.figures.get("steps"),
+        "pairs": model.figures.get("preference_pairs"),
+        "pairs told apart": model.figures.get("reward_accuracy"),
         "loss": _arrow(model.figures.get("loss_first"), model.figures.get("loss_last")),
         "SHA-256 of the weights": model.figures.get("adapter_sha256"),
     }
@@ -55,7 +63,7 @@ marked as made with AI by the person in whose voice it is. It is not for imperso
 models.
 
 **Data.** Dataset {model.dataset_version}: the answers are the author's own passages, character by character; no answer was written by a model.
-Private things were masked before. The dataset is not part of this repository. A model can repeat what it learned from: its evaluation
+{preferences}Private things were masked before. The dataset is not part of this repository. A model can repeat what it learned from: its evaluation
 measures that.
 
 {_table(learned)}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -150,7 +151,14 @@ def rejected_is_not_the_authors(pairs: Sequence[Pair], copied: Set[UUID]) -> Fin
 
 
 def training_converged(figures: Mapping[str, Any]) -> Finding:
-    """Every loss is a number, and in a training long enough to tell the last ones lie below the first ones."""
+    """Every loss is a number, and in a training long enough to tell the last ones lie below the first ones.
+
+    Where a training on pairs went on with another one, that holds of both.
+    """
+    if first := figures.get("first_training"):
+        before = training_converged(first)
+        if not before.passed:
+            return replace(before, description=f"Of the training on passages, before that on pairs: {before.description}")
     losses = [float(loss) for _, loss in figures.get("losses", [])]
     first, last = figures.get("loss_first"), figures.get("loss_last")
     if not losses or first is None or last is None:

@@ -10,7 +10,7 @@ from twin_assets.models import on_hub, trainable
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.place import CHECKPOINTS, DONE, INPUT, OUTPUT, PIPES, Place
-from twin_assets.training.trainer import QUIET, Plan, make_room, write_remote_config
+from twin_assets.training.trainer import ADAPTER_FILES, FIRST_ADAPTER, QUIET, Plan, make_room, write_remote_config
 from twin_assets.training.trainer_main import PLACE, SECRET
 
 BASE_MODEL = "model"
@@ -51,6 +51,9 @@ def send(plan: Plan, training_file: Path, place: Place, settings: Settings) -> N
     if not on_hub(base_model):
         place.upload_folder(trainable(base_model, settings), f"{INPUT}/{BASE_MODEL}")
         base_model = BASE_MODEL
+    if plan.begins_with:
+        for name in ADAPTER_FILES:
+            place.upload(plan.begins_with / name, f"{INPUT}/{FIRST_ADAPTER}/{name}")
     for data in sorted(training_file.parent.glob("*.jsonl")):
         place.upload(data, f"{INPUT}/{data.name}")
     config = write_remote_config(plan, training_file, base_model)

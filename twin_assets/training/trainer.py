@@ -6,7 +6,7 @@ import math
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,20 @@ DPO_DATA = {
     "field_chosen": "chosen",
     "field_rejected": "rejected",
 }
+REWARDS = {"reward_accuracy": "rewards/accuracies", "reward_margin": "rewards/margins"}
+"""What a training on pairs logs: share of pairs whose chosen text it prefers more than it did before, and by how much (nats times beta)."""
 QUIET = {"AXOLOTL_DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+ADAPTER_SHAPE = (
+    "lora_r",
+    "lora_alpha",
+    "lora_target_linear",
+    "lora_target_modules",
+    "lora_modules_to_save",
+    "peft_use_rslora",
+    "peft_use_dora",
+)
+"""What two trainings of one adapter must agree on."""
+FIRST_ADAPTER = "first"
 FREE_BYTES = 2 * 2**30
 LOG_TAIL = 12
 
@@ -48,6 +61,8 @@ class Plan:
         base_model: Spec of the model that learns.
         recipe: The configuration file's content and the bounds set by settings: what changes the result.
         home: The data home, which holds the training's folder; a killed training is resumed there from its last checkpoint.
+        after: Version of the training whose adapter it goes on with; empty where it begins with a new one.
+        preferences: Version of the pairs that it learns from, where it goes on.
     """
 
     author: str
@@ -55,6 +70,8 @@ class Plan:
     base_model: str
     recipe: dict[str, Any]
     home: Path
+    after: str = ""
+    preferences: str = ""
 
     @cached_property
     def config_hash(self) -> str:
@@ -64,12 +81,18 @@ class Plan:
     @cached_property
     def version(self) -> str:
         """Version of the model that this plan makes."""
-        return _digest([self.author, self.dataset_version, self.base_model, self.config_hash])
+        more = [self.after, self.preferences] if self.after else []
+        return _digest([self.author, self.dataset_version, self.base_model, self.config_hash, *more])
 
     @property
     def folder(self) -> Path:
         """The training's own folder."""
         return self.home / "training" / self.version
+
+    @property
+    def begins_with(self) -> Path | None:
+        """The adapter that it goes on with."""
+        return self.home / "training" / self.after / OUTPUT if self.after else None
 
     @property
     def log(self) -> Path:
@@ -96,8 +119,22 @@ def make_plan(author: str, dataset_version: str, settings: Settings, own: Overri
     """
     recipe = chosen(settings, own)
     most = settings.training_max_steps if own.max_steps is None else own.max_steps
-    bounds = {"max_steps": most} if most else {}
-    return Plan(author, dataset_version, recipe.base_model, {**recipe.axolotl, **bounds}, settings.home)
+    return Plan(author, dataset_version, recipe.base_model, {**recipe.axolotl, **_bounds(most)}, settings.home)
+
+
+def go_on(first: Plan, recipe: Recipe, preferences: str, settings: Settings) -> Plan:
+    """Decides a training on pairs that goes on with the adapter of another one.
+
+    Args:
+        first: The other training. The adapter keeps its shape, whatever the recipe says.
+        recipe: Of the training on pairs.
+        preferences: Version of the pairs.
+        settings: For the bounds.
+    """
+    shape = {name: first.recipe.get(name) for name in ADAPTER_SHAPE}
+    kept = {name: value for name, value in recipe.axolotl.items() if name not in ADAPTER_SHAPE}
+    axolotl = {**kept, **{name: value for name, value in shape.items() if value is not None}, **_bounds(settings.training_max_steps)}
+    return replace(first, recipe=axolotl, after=first.version, preferences=preferences)
 
 
 def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
@@ -113,7 +150,9 @@ def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
         raise TwinError(f"The trainer's environment is not at {settings.trainer_python}. Run `make setup`, or set TWIN_TRAINER_PYTHON.")
     make_room(plan)
     _remove_unfinished(plan)
-    return _write(plan, training_file, str(training_file), str(trainable(plan.base_model, settings)), f"{plan.folder}/", bf16_is_fast())
+    base_model = str(trainable(plan.base_model, settings))
+    first = str(plan.begins_with)
+    return _write(plan, training_file, str(training_file), base_model, first, f"{plan.folder}/", bf16_is_fast())
 
 
 def write_remote_config(plan: Plan, training_file: Path, base_model: str) -> Path:
@@ -127,7 +166,7 @@ def write_remote_config(plan: Plan, training_file: Path, base_model: str) -> Pat
     Returns:
         Its path.
     """
-    return _write(plan, training_file, training_file.name, base_model, "", True)
+    return _write(plan, training_file, training_file.name, base_model, FIRST_ADAPTER, "", True)
 
 
 def whole_config(recipe: Recipe) -> dict[str, Any]:
@@ -155,12 +194,13 @@ def make_room(plan: Plan) -> None:
         )
 
 
-def _write(plan: Plan, training_file: Path, data: str, base_model: str, beside: str, bf16: bool) -> Path:
+def _write(plan: Plan, training_file: Path, data: str, base_model: str, first: str, beside: str, bf16: bool) -> Path:
     config = {
         **plan.recipe,
         **_bounded(plan.recipe, len(training_file.read_text(encoding="utf-8").splitlines())),
         "bf16": bool(plan.recipe.get("bf16")) and bf16,
         "base_model": base_model,
+        **({"lora_model_dir": first} if plan.after else {}),
         "datasets": [{"path": data, **_format(plan.recipe)}],
         # the data enter axolotl's cache key by their path alone
         "dataset_prepared_path": f"{beside}prepared-{file_hash(training_file)[:12]}",
@@ -217,7 +257,8 @@ def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
         steps: What the plug-in reported: step, loss, tokens and seconds so far.
 
     Returns:
-        Figures: ``adapter_sha256``, ``steps``, ``loss_first``, ``loss_last``, ``tokens_per_second`` and ``losses`` as [step, loss] pairs.
+        Figures: ``adapter_sha256``, ``steps``, ``loss_first``, ``loss_last``, ``tokens_per_second`` and ``losses`` as [step, loss] pairs;
+        of a training on pairs also ``reward_accuracy`` and ``reward_margin``, the means of the last five steps.
 
     Raises:
         TwinError: When the trainer ended without an adapter.
@@ -225,7 +266,7 @@ def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
     missing = [name for name in ADAPTER_FILES if not (plan.adapter / name).exists()]
     if missing:
         raise TwinError(f"The trainer ended without {', '.join(missing)} in {plan.adapter}. Its last lines:\n{log_tail(plan)}")
-    losses = _loss_history(plan) or [[row["step"], row["loss"]] for row in steps]
+    losses = _history(plan, "loss") or [[row["step"], row["loss"]] for row in steps]
     last = steps[-1] if steps else {"tokens": 0, "seconds": 0}
     figures = {
         "adapter_sha256": hashlib.sha256((plan.adapter / ADAPTER_FILES[0]).read_bytes()).hexdigest(),
@@ -235,6 +276,7 @@ def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
         "tokens_per_second": round(last["tokens"] / last["seconds"], 1) if last["seconds"] else None,
         "tokens": last["tokens"],
         "losses": losses,
+        **{name: _mean(found[-5:]) for name, logged in REWARDS.items() if (found := _history(plan, logged))},
     }
     (plan.folder / "finished.json").write_text(json.dumps(figures))
     return figures
@@ -274,6 +316,10 @@ def loss_plot(losses: list[list[float]]) -> bytes:
     return buffer.getvalue()
 
 
+def _bounds(most: int) -> dict[str, int]:
+    return {"max_steps": most} if most else {}
+
+
 def _format(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return DPO_DATA if recipe.get("rl") == "dpo" else SFT_DATA
 
@@ -297,9 +343,9 @@ def _remove_unfinished(plan: Plan) -> None:
         raise TwinError(str(error)) from error
 
 
-def _loss_history(plan: Plan) -> list[list[float]]:
+def _history(plan: Plan, figure: str) -> list[list[float]]:
     states = [found for folder in checkpoints(plan.adapter) if (found := state(folder)) is not None]
-    return [[row["step"], float(row["loss"])] for row in states[-1]["log_history"] if "loss" in row] if states else []
+    return [[row["step"], float(row[figure])] for row in states[-1]["log_history"] if figure in row] if states else []
 
 
 def _mean(rows: list[list[float]]) -> float | None:

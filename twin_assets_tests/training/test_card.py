@@ -1,5 +1,7 @@
 """The card that lies beside an adapter."""
 
+from dataclasses import replace
+
 import yaml
 
 from twin_assets.store.registry import Model
@@ -25,7 +27,14 @@ def test_the_card_says_whose_words_with_whose_consent_and_how_to_mark_the_texts(
         "abab",
     ):
         assert said in text
-    assert "(SFT)" in text and "(DPO)" in model_card(MODEL, {}, {"rl": "dpo"})
+    assert "(SFT)" in text and "DPO" not in text and "Then preferences" not in text
+
+
+def test_the_card_of_one_that_learned_preferences_says_from_what() -> None:
+    figures = {**MODEL.figures, "preference_version": "p1", "preference_pairs": 96, "reward_accuracy": 0.9}
+    card = model_card(replace(MODEL, figures=figures), {}, {"rl": "dpo"})
+    for said in ("Then preferences p1", "(SFT), then preferences (DPO)", "| pairs | 96 |", "| pairs told apart | 0.9 |"):
+        assert said in card
 
 
 def test_a_base_model_that_is_on_no_hub_is_not_named_to_it() -> None:

@@ -38,6 +38,14 @@ def test_only_a_falling_finite_loss_passes() -> None:
     assert not training_converged({}).passed
 
 
+def test_a_training_on_pairs_is_as_good_as_the_one_before_it() -> None:
+    pairs = {"losses": [[step, 0.7 - step / 100] for step in range(12)], "loss_first": 0.7, "loss_last": 0.6}
+    rising = {"losses": [[step, 2 + step / 10] for step in range(12)], "loss_first": 2.0, "loss_last": 3.0}
+    assert training_converged({**pairs, "first_training": pairs}).passed
+    found = training_converged({**pairs, "first_training": rising})
+    assert not found.passed and found.description.startswith("Of the training on passages, before that on pairs: Loss 2.0 -> 3.0")
+
+
 def _example(document: int, answer: str, day: int | None = 1, kind: str = "article") -> Example:
     date = datetime(2026, 1, day, tzinfo=UTC) if day else None
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer}]

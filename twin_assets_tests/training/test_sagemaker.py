@@ -19,9 +19,9 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.place import CHECKPOINTS, DONE, INPUT, OUTPUT, PIPES, Place
-from twin_assets.training.recipes import FOLDER
-from twin_assets.training.remote import job_name, place_of
-from twin_assets.training.trainer import Plan, finished, make_plan, mark_finished
+from twin_assets.training.recipes import FOLDER, read
+from twin_assets.training.remote import job_name, place_of, send
+from twin_assets.training.trainer import Plan, finished, go_on, make_plan, mark_finished
 from twin_assets_tests.training.aws_fakes import Contract, FakeSageMaker
 from twin_assets_tests.training.runs import Run
 
@@ -302,6 +302,17 @@ def test_an_adapter_that_is_not_what_the_trainer_wrote_is_refused(run: Run, plan
     place.write(f"{OUTPUT}/adapter_model.safetensors", b"other weights")
     with pytest.raises(TwinError, match=r"adapter_model.safetensors is not what the trainer wrote"):
         run()
+
+
+def test_an_adapter_that_is_gone_on_with_is_sent_along(plan: Plan, place: Place, training_file: Path, aws_settings: Settings) -> None:
+    plan.adapter.mkdir(parents=True)
+    for name in ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json"):
+        (plan.adapter / name).write_text(name)
+    send(go_on(plan, read("llama-3.1-8b-dpo"), "pairs-1", aws_settings), training_file, place, aws_settings)
+    assert [name for name in place.names(INPUT) if "first" in name] == [
+        f"{INPUT}/first/adapter_config.json",
+        f"{INPUT}/first/adapter_model.safetensors",
+    ]
 
 
 def test_a_model_that_is_not_on_the_hub_is_sent_along(

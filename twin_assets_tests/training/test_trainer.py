@@ -10,12 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.overrides import Overrides
 from twin_assets.training import trainer
-from twin_assets.training.trainer import Plan, finished, log_tail, make_plan, mark_finished, trainer_environment
+from twin_assets.training.recipes import read
+from twin_assets.training.trainer import Plan, finished, go_on, log_tail, make_plan, mark_finished, trainer_environment
 
 
 @pytest.fixture
@@ -151,7 +153,7 @@ def test_a_checkpoint_that_a_kill_left_half_written_is_not_resumed_from(
         (broken / "trainer_state.json").write_text(state)
     (plan.folder / "prepared-1").mkdir()
     (plan.folder / "prepared-1" / "data-00000-of-00001.arrow").touch()
-    assert trainer._loss_history(plan) == [[1, 3.0]]
+    assert trainer._history(plan, "loss") == [[1, 3.0]]
     trainer.write_config(plan, tmp_path / "train.jsonl", training_settings)
     assert sorted(path.name for path in plan.adapter.iterdir()) == ["checkpoint-9", "checkpoint-notes"]
     assert not list(plan.folder.glob("prepared-*"))
@@ -237,3 +239,48 @@ def test_a_loss_that_is_no_number_stops_the_training(loss: str, stops: bool) -> 
     ended = subprocess.run([str(settings.trainer_python), "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode != 0) is stops, ended.stderr
     assert ("came apart" in ended.stderr) is stops
+
+
+def test_a_training_that_goes_on_is_another_one_for_other_pairs_or_another_beginning(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    first, other, recipe = (
+        make_plan("jane", "dataset-1", settings),
+        make_plan("jane", "dataset-2", settings),
+        read("smollm2-135m-dpo-cpu"),
+    )
+    second = go_on(first, recipe, "pairs-1", settings)
+    versions = [first, second, go_on(first, recipe, "pairs-2", settings), go_on(other, recipe, "pairs-1", settings)]
+    assert len({plan.version for plan in versions}) == 4
+    assert go_on(first, recipe, "pairs-1", settings).version == second.version
+    assert (second.dataset_version, second.base_model, second.begins_with) == ("dataset-1", first.base_model, first.adapter)
+    assert first.begins_with is None
+
+
+def test_the_adapter_keeps_its_shape_and_the_recipe_says_the_rest(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, training_max_steps=7)
+    own = Overrides.model_validate({"lora_r": 8, "learning_rate": 0.1, "max_steps": 99})
+    recipe = read("smollm2-135m-dpo-cpu")
+    second = go_on(make_plan("jane", "dataset-1", settings, own), recipe, "pairs-1", settings)
+    assert (second.recipe["lora_r"], second.recipe["lora_alpha"], second.recipe["lora_target_linear"]) == (8, 64, True)
+    assert second.recipe["rl"] == "dpo"
+    assert (second.recipe["learning_rate"], second.recipe["max_steps"]) == (recipe.axolotl["learning_rate"], 7)
+
+
+def test_what_it_goes_on_with_is_told_to_the_trainer_here_and_in_a_container(training_settings: Settings, tmp_path: Path) -> None:
+    first = make_plan("jane", "dataset-1", training_settings)
+    second = go_on(first, read("smollm2-135m-dpo-cpu"), "pairs-1", training_settings)
+    file = tmp_path / "train.jsonl"
+    assert "lora_model_dir" not in yaml.safe_load(trainer.write_config(first, file, training_settings).read_text())
+    assert yaml.safe_load(trainer.write_config(second, file, training_settings).read_text())["lora_model_dir"] == str(first.adapter)
+    there = yaml.safe_load(trainer.write_remote_config(second, file, "org/base").read_text())
+    assert (there["lora_model_dir"], there["datasets"][0]["field_rejected"]) == ("first", "rejected")
+
+
+def test_how_well_pairs_are_told_apart_is_kept(plan: Plan) -> None:
+    _adapter(plan)
+    rows = [{"step": step, "loss": 0.6, "rewards/accuracies": step / 10, "rewards/margins": step / 5} for step in range(1, 11)]
+    checkpoint = plan.adapter / "checkpoint-10"
+    checkpoint.mkdir()
+    (checkpoint / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
+    figures = mark_finished(plan, [])
+    assert (figures["reward_accuracy"], figures["reward_margin"]) == (0.8, 1.6)

@@ -1,0 +1,109 @@
+"""A real training on pairs that goes on with the adapter of another real one: axolotl, trl and peft on the smallest model."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from twin_assets.settings import Settings
+from twin_assets.training.preferences import Pair, Preferences, write_preferences
+from twin_assets.training.recipes import read
+from twin_assets.training.trainer import Plan, go_on, log_tail, make_plan, mark_finished, trainer_command, trainer_environment, write_config
+
+pytestmark = pytest.mark.skipif(not Settings().trainer_python.exists(), reason="no trainer environment: run `make setup`")
+
+STEPS = 2
+PROMPT = [{"role": "user", "content": "Write a passage about salt."}]
+OWN = "I never add vinegar, and I won't; salt does it all, you'll see."
+SHORT = {"sequence_len": 64, "micro_batch_size": 1, "gradient_accumulation_steps": 1, "save_steps": 1}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Both trainings, and the pairs."""
+
+    settings: Settings
+    first: Plan
+    second: Plan
+    pairs: Path
+
+    def again(self) -> dict[str, torch.Tensor]:
+        """The second training, as a run does it."""
+        train(self.second, self.pairs, self.settings)
+        return weights(self.second)
+
+
+def train(plan: Plan, file: Path, settings: Settings) -> None:
+    command = trainer_command(plan, write_config(plan, file, settings), settings)
+    environment = {**os.environ, **trainer_environment(settings, {}), "PYTHONWARNINGS": "ignore"}
+    ended = subprocess.run(command, env=environment, check=False, capture_output=True)
+    assert ended.returncode == 0, log_tail(plan)
+
+
+def weights(plan: Plan) -> dict[str, torch.Tensor]:
+    return load_file(plan.adapter / "adapter_model.safetensors")
+
+
+def farthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """The largest difference of any weight."""
+    assert one.keys() == other.keys()
+    return max(float((one[name].float() - other[name].float()).abs().max()) for name in one)
+
+
+@pytest.fixture(scope="module")
+def trained(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "train.jsonl").write_text(json.dumps({"messages": [*PROMPT, {"role": "assistant", "content": OWN}]}) + "\n")
+    few = settings.model_copy(update={"training_max_steps": STEPS})
+    first = make_plan("ada", "passages", few)
+    first = replace(first, recipe={**first.recipe, **SHORT, "num_epochs": STEPS})
+    train(first, folder / "train.jsonl", few)
+    rejected = "It is a versatile ingredient that can be used in many ways."
+    pair = Pair(UUID(int=1), UUID(int=2), 0, PROMPT, OWN, rejected, "base_model", "base")
+    write_preferences(Preferences("ada", "passages", [pair]), folder / "pairs")
+    second = go_on(first, read("smollm2-135m-dpo-cpu"), "pairs", few)
+    second = replace(second, recipe={**second.recipe, **SHORT, "num_epochs": STEPS})
+    found = Trained(few, first, second, folder / "pairs" / "train.jsonl")
+    found.again()
+    yield found
+    shutil.rmtree(settings.home / "training")
+
+
+def test_it_begins_with_the_first_adapter_and_not_with_a_new_one(trained: Trained) -> None:
+    """A step moves a weight by about the learning rate: far less than the first training has moved those that began at zero."""
+    before, after = weights(trained.first), weights(trained.second)
+    learned = max(float(value.abs().max()) for name, value in before.items() if "lora_B" in name)
+    assert learned > 1e-4
+    assert 0 < farthest(before, after) < 5 * STEPS * trained.second.recipe["learning_rate"] < learned
+
+
+def test_it_is_held_against_the_first_adapter_and_learns_to_tell_the_pair_apart(trained: Trained) -> None:
+    state = json.loads((trained.second.adapter / f"checkpoint-{STEPS}" / "trainer_state.json").read_text())
+    rows = [row for row in state["log_history"] if "rewards/margins" in row]
+    assert [float(rows[0][name]) for name in ("rewards/chosen", "rewards/rejected")] == [0, 0]
+    assert float(rows[0]["loss"]) == pytest.approx(0.6931, abs=1e-3)
+    assert float(rows[-1]["rewards/margins"]) > 0
+    figures = mark_finished(trained.second, [])
+    assert figures["reward_margin"] > 0 and 0 <= figures["reward_accuracy"] <= 1
+
+
+def test_nothing_but_the_adapter_is_written(trained: Trained) -> None:
+    found = {path.name for path in trained.second.adapter.rglob("*.safetensors")}
+    assert found == {"adapter_model.safetensors"}
+    assert not list(trained.second.adapter.rglob("ref"))
+
+
+def test_a_killed_one_goes_on_from_its_checkpoint_with_what_it_had_learned(trained: Trained) -> None:
+    whole = weights(trained.second)
+    shutil.rmtree(trained.second.adapter / f"checkpoint-{STEPS}")
+    (trained.second.adapter / "adapter_model.safetensors").unlink()
+    resumed = trained.again()
+    assert farthest(whole, resumed) < 1e-6

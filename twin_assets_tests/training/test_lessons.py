@@ -1,0 +1,124 @@
+"""What the adapter is taught, and in which order: passages, then pairs; nothing is trained here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from twin_assets.partitions import authors
+from twin_assets.resources import AwsResource, PlatformResource
+from twin_assets.settings import Settings
+from twin_assets.store.artifacts import ArtifactStore
+from twin_assets.store.database import Database
+from twin_assets.store.registry import Registry
+from twin_assets.training import assets
+from twin_assets.training.budget import COST
+from twin_assets.training.recipes import FOLDER
+from twin_assets.training.trainer import ADAPTER_FILES, Plan
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster's own
+
+DPO = "smollm2-135m-dpo-cpu"
+LINE = '{"messages": [{"role": "user", "content": "Write."}], "chosen": {"content": "Own."}, "rejected": {"content": "Not own."}}\n'
+
+
+@pytest.fixture
+def registry(database: Database, settings: Settings, tmp_path: Path) -> Registry:
+    """ada, with passages and pairs."""
+    registry, artifacts = Registry(database), ArtifactStore(settings.artifacts_url)
+    registry.add_author("ada")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.jsonl").write_text(LINE * 4)
+    for kind, figures in (("instruct_dataset", {"train_examples": 4}), ("preference_dataset", {"pairs": 4})):
+        registry.record_artifact("ada", kind, f"{kind}-1", artifacts.put_directory("ada", kind, "1", tmp_path / "data"), figures)
+    return registry
+
+
+Teach = Callable[..., tuple[bool, str, list[Plan]]]
+
+
+@pytest.fixture
+def teach(registry: Registry, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Teach:
+    """Materializes the adapter with some settings: whether it went well, what was said, and what was trained."""
+
+    def taught(**changed: Any) -> tuple[bool, str, list[Plan]]:
+        chosen, trained = settings.model_copy(update={"home": tmp_path / "home", **changed}), []
+
+        def train(context: Any, plan: Plan, *_: Any) -> list[dict[str, float]]:
+            trained.append(plan)
+            plan.adapter.mkdir(parents=True)
+            (plan.folder / "axolotl.yaml").write_text("{}")
+            for name in ADAPTER_FILES:
+                (plan.adapter / name).write_text("{}")
+            return [{"step": step, "loss": 1.0 - step / 10, "tokens": 9.0, "seconds": 1.0} for step in (1, 2)]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(assets, "launcher_of", lambda *_: SimpleNamespace(train=train))
+            patch.setattr(PlatformResource, "settings", lambda _: chosen)
+            patch.setattr(PlatformResource, "artifacts", lambda _: ArtifactStore(settings.artifacts_url))
+            patch.setattr(PlatformResource, "database", lambda _: registry.database)
+            with dg.DagsterInstance.ephemeral() as instance:
+                instance.add_dynamic_partitions(str(authors.name), ["ada"])
+                resources = {"platform": PlatformResource(), "pipes": dg.PipesSubprocessClient(), "aws": AwsResource()}
+                found = dg.materialize(
+                    [assets.adapter_weights], partition_key="ada", resources=resources, instance=instance, raise_on_error=False
+                )
+        failures = [event.step_failure_data.error for event in found.all_events if event.is_step_failure]
+        return found.success, "".join(str(error) for error in failures), trained
+
+    return taught
+
+
+def test_without_preferences_one_lesson_is_taught(teach: Teach, registry: Registry) -> None:
+    success, said, trained = teach()
+    assert success, said
+    (plan,) = trained
+    model = registry.latest_model("ada")
+    assert model and (model.version, model.dataset_version) == (plan.version, "instruct_dataset-1")
+    assert not plan.after and "preference_version" not in model.figures
+
+
+def test_with_preferences_the_second_lesson_goes_on_and_its_model_is_of_the_same_dataset(teach: Teach, registry: Registry) -> None:
+    success, said, (first, second) = teach(preference_config=DPO)
+    assert success, said
+    assert (second.after, second.preferences) == (first.version, "preference_dataset-1")
+    (model,) = registry.models("ada")
+    assert (model.version, model.dataset_version, model.config_hash) == (second.version, "instruct_dataset-1", second.config_hash)
+    assert (model.figures["preference_version"], model.figures["preference_pairs"]) == ("preference_dataset-1", 4)
+    assert model.figures["first_training"]["version"] == first.version
+    assert {one.version for one in registry.artifacts("ada", COST)} == {first.version, second.version}
+    assert teach(preference_config=DPO) == (True, "", [])
+
+
+def test_other_pairs_teach_the_second_lesson_alone(teach: Teach, registry: Registry) -> None:
+    teach(preference_config=DPO)
+    pairs = registry.latest_artifact("ada", "preference_dataset")
+    assert pairs
+    registry.record_artifact("ada", "preference_dataset", "preference_dataset-2", pairs.uri, {"pairs": 5})
+    success, said, trained = teach(preference_config=DPO)
+    assert success, said
+    assert [plan.preferences for plan in trained] == ["preference_dataset-2"]
+
+
+def test_nothing_is_taught_when_the_second_lesson_would_cost_too_much(teach: Teach, tmp_path: Path) -> None:
+    dear = yaml.safe_load((FOLDER / f"{DPO}.yaml").read_text())
+    dear["twin"] |= {"dollars_per_hour": 1e9}
+    (tmp_path / "dear.yaml").write_text(yaml.safe_dump(dear))
+    success, said, trained = teach(preference_config=str(tmp_path / "dear.yaml"))
+    assert (success, trained) == (False, [])
+    assert "TWIN_TRAINING_DOLLARS_RUN" in said
+
+
+def test_nothing_is_taught_without_the_pairs_or_with_a_recipe_in_the_wrong_place(teach: Teach, database: Database) -> None:
+    with database.begin() as connection:
+        connection.exec_driver_sql("delete from registry.artifacts where kind = 'preference_dataset'")
+    for changed, why in (
+        ({"preference_config": DPO}, "Materialize training/preference_dataset first"),
+        ({"training_config": DPO}, "TWIN_TRAINING_CONFIG names"),
+    ):
+        success, said, trained = teach(**changed)
+        assert (success, trained, why in said) == (False, [], True), said
