@@ -335,6 +335,13 @@ def test_a_model_that_is_not_on_the_hub_is_sent_along(
     assert "8 rows on model from step 0" in fake.output(job_name(run.plan))
 
 
+def test_where_there_are_several_gpus_each_has_a_process_and_the_first_one_speaks(run: Run, plan: Plan, fake: FakeSageMaker) -> None:
+    fake.variables["STAND_IN_GPUS"] = "3"
+    run()
+    assert all(f"process {rank}" in fake.output(job_name(plan)) for rank in (1, 2))
+    assert [step["step"] for step in run.steps] == [1, 2, 3, 4, 5, 6]
+
+
 def test_the_real_trainer_in_the_container(run: Run, fake: FakeSageMaker, tmp_path: Path, settings: Settings) -> None:
     if not settings.trainer_python.exists():
         pytest.skip("no trainer environment: run `make setup`")

@@ -16,6 +16,10 @@ STEPS = 6
 
 
 def do_cli(path: str) -> None:
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        PipesContext.get().report_custom_message({"step": 0, "loss": 0.0, "tokens": 0, "seconds": 0})
+        print(f"process {os.environ['LOCAL_RANK']}", flush=True)
+        return
     config = yaml.safe_load(Path(path).read_text())
     rows = Path(config["datasets"][0]["path"]).read_text().splitlines()
     output = Path(config["output_dir"])
