@@ -9,6 +9,7 @@ from upath import UPath
 
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
+from twin_assets.training.budget import COST, taken
 
 MEASURED = {
     "prompts": "held-out prompts",
@@ -65,7 +66,7 @@ def experiments(author: str, registry: Registry) -> list[Experiment]:
     for report in registry.artifacts(author, "eval_report"):
         reports.setdefault(str(report.figures.get("model_version")), report.figures)
     datasets = {one.version: one.figures for one in registry.artifacts(author, "instruct_dataset")}
-    costs = {one.version: one.figures for one in registry.artifacts(author, "training_cost")}
+    costs = registry.artifacts(author, COST)
     return [
         Experiment(
             version=model.version,
@@ -75,7 +76,7 @@ def experiments(author: str, registry: Registry) -> list[Experiment]:
             figures={
                 **_named(datasets.get(model.dataset_version, {}), LEARNED),
                 **_named(model.figures, TOOK),
-                **_named(costs.get(model.version, {}), {"seconds": "seconds", "dollars": "dollars"}),
+                **_named(taken(model, costs), {"seconds": "seconds", "dollars": "dollars"}),
                 **_named(reports.get(model.version, {}), MEASURED),
             },
             recipe=_recipe(model),

@@ -20,7 +20,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.edits import edits_of
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Model, Registry
-from twin_assets.training.budget import COST, Estimate, estimate, paid_for, require_budget
+from twin_assets.training.budget import COST, Estimate, estimate, paid_for, require_budget, taken
 from twin_assets.training.card import model_card
 from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
@@ -181,8 +181,7 @@ def adapter_weights(
         model = _register(platform, registry, lessons[-1].plan, _figures(lessons, taught, registry), dataset.figures)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    paid = registry.artifact(author, COST, model.version)
-    figures = {**model.figures, **(paid.figures if paid else {})}
+    figures = {**model.figures, **taken(model, registry.artifacts(author, COST))}
     return dg.MaterializeResult(metadata=_metadata(model, figures), data_version=dg.DataVersion(model.version))
 
 

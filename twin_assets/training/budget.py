@@ -12,7 +12,7 @@ from typing import Any
 
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
-from twin_assets.store.registry import Artifact, Registry
+from twin_assets.store.registry import Artifact, Model, Registry
 from twin_assets.training.recipes import Expected
 
 COST = "training_cost"
@@ -144,6 +144,22 @@ def cost(of: Artifact) -> float:
     """What a training has cost, or is expected to while it runs for the first time."""
     found = of.figures.get("dollars", of.figures.get("expected_dollars"))
     return float(found) if isinstance(found, int | float) and math.isfinite(found) else 0.0
+
+
+def taken(model: Model, costs: Iterable[Artifact]) -> dict[str, Any]:
+    """What making a model took and was expected to take: of its training, and of the one that it went on with.
+
+    Args:
+        model: The model.
+        costs: What the author's trainings have cost.
+    """
+    first = model.figures.get("first_training") or {}
+    total: dict[str, Any] = {}
+    for figures in (one.figures for one in costs if one.version in (model.version, first.get("version"))):
+        for name, value in figures.items():
+            numbers = isinstance(value, int | float) and isinstance(total.get(name, 0), int | float)
+            total[name] = total.get(name, 0) + value if numbers else value
+    return total
 
 
 def _tokens(row: Mapping[str, Any]) -> int:

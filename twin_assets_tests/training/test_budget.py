@@ -1,6 +1,7 @@
 """What a training is expected to take, and what it may cost."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ import pytest
 
 from twin_assets.settings import Settings
 from twin_assets.store.database import Database
-from twin_assets.store.registry import Artifact, Registry
-from twin_assets.training.budget import COST, BudgetError, Estimate, cost, estimate, paid_for, require_budget
+from twin_assets.store.registry import Artifact, Model, Registry
+from twin_assets.training.budget import COST, BudgetError, Estimate, cost, estimate, paid_for, require_budget, taken
 from twin_assets.training.recipes import Expected, read
 
 EXPECTED = Expected(instance="ml.x", gpus=1, memory_gb=1, tokens_per_second=1000, dollars_per_hour=3.6)
@@ -99,3 +100,15 @@ def test_what_a_training_cost_is_noted_however_it_ends(database: Database) -> No
         assert cost(running) == cost(first)
     (second,) = registry.artifacts("ada", COST)
     assert cost(second) > cost(first)
+
+
+def test_what_a_model_took_is_what_both_of_its_trainings_took() -> None:
+    costs = [
+        Artifact("ada", "training_cost", version, "", {"seconds": seconds, "dollars": 0.5, "expected_instance": "laptop"}, NOW)
+        for version, seconds in (("second", 60), ("first", 600), ("another", 7))
+    ]
+    alone = Model("second", "ada", "d", "c", "base", "")
+    assert taken(alone, costs) == {"seconds": 60, "dollars": 0.5, "expected_instance": "laptop"}
+    both = replace(alone, figures={"first_training": {"version": "first"}})
+    assert taken(both, costs) == {"seconds": 660, "dollars": 1.0, "expected_instance": "laptop"}
+    assert taken(alone, []) == {}
