@@ -194,6 +194,7 @@ def compare(
         shown = (
             "passages",
             "loss at last",
+            "held-out loss at last",
             "dollars",
             "sounds like the author",
             "the same with retrieval",

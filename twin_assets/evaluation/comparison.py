@@ -31,10 +31,13 @@ TOOK = {
     "steps": "steps",
     "loss_first": "loss at first",
     "loss_last": "loss at last",
+    "held_out_loss_first": "held-out loss at first",
+    "held_out_loss_last": "held-out loss at last",
     "tokens_per_second": "tokens per second",
 }
 PLACES = frozenset(
-    {"base_model", "datasets", "dataset_prepared_path", "lora_model_dir", "output_dir", "wandb_name", "wandb_project", "plugins"}
+    {"base_model", "datasets", "dataset_prepared_path", "lora_model_dir", "output_dir", "test_datasets"}
+    | {"wandb_name", "wandb_project", "plugins"}
 )
 """What differs between two configurations that train the same way."""
 

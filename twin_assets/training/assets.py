@@ -281,7 +281,8 @@ def _figures(lessons: Sequence[_Lesson], taught: Sequence[dict[str, Any]], regis
     if not plan.after:
         return taught[-1]
     pairs = registry.artifact(plan.author, PREFERENCES, plan.preferences)
-    first = {name: taught[0].get(name) for name in ("steps", "loss_first", "loss_last", "losses")}
+    kept = ("steps", "loss_first", "loss_last", "held_out_loss_first", "held_out_loss_last", "losses")
+    first = {name: taught[0].get(name) for name in kept}
     learned = {"preference_version": plan.preferences, "preference_pairs": pairs.figures.get("pairs") if pairs else None}
     return {**taught[-1], **learned, "first_training": {"version": plan.after, **first}}
 
@@ -308,9 +309,9 @@ def _register(platform: PlatformResource, registry: Registry, plan: Plan, figure
 
 
 def _metadata(model: Model, figures: dict[str, Any]) -> dict[str, Any]:
-    losses = figures.pop("losses", [])
+    held_out = figures.get("held_out_loss_first"), figures.get("held_out_loss_last")
     first = figures.pop("first_training", {})
-    picture = base64.b64encode(loss_plot(losses)).decode()
+    picture = base64.b64encode(loss_plot(figures.pop("losses", []), held_out)).decode()
     return {
         "model_version": model.version,
         "dataset_version": model.dataset_version,

@@ -45,6 +45,7 @@ def model_card(model: Model, dataset: Mapping[str, Any], recipe: Mapping[str, An
         "pairs": model.figures.get("preference_pairs"),
         "pairs told apart": model.figures.get("reward_accuracy"),
         "loss": _arrow(model.figures.get("loss_first"), model.figures.get("loss_last")),
+        "loss on what is held out": _arrow(model.figures.get("held_out_loss_first"), model.figures.get("held_out_loss_last")),
         "SHA-256 of the weights": model.figures.get("adapter_sha256"),
     }
     return f"""---

@@ -91,7 +91,7 @@ def rejected_is_not_the_authors(context: dg.AssetCheckExecutionContext, platform
 
 @dg.asset_check(asset=adapter_weights, blocking=True, partitions_def=authors)
 def loss_fell(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
-    """The training's loss stayed a number and ended below where it began."""
+    """The training's loss stayed a number and ended below where it began, also on what is held out."""
     model = platform.registry().latest_model(context.partition_key)
     return _result(quality.training_converged(model.figures if model else {}))
 

@@ -107,7 +107,7 @@ class Dataset:
 
 
 def write_dataset(dataset: Dataset, directory: Path) -> None:
-    """Writes ``train.parquet``, ``held_out.parquet``, ``train.jsonl`` for the trainer, and the dataset card."""
+    """Writes ``train.parquet`` and ``held_out.parquet``, both as ``.jsonl`` for the trainer, and the dataset card."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -121,8 +121,8 @@ def write_dataset(dataset: Dataset, directory: Path) -> None:
     for name, examples in (("train", dataset.train), ("held_out", dataset.held_out)):
         table = pa.Table.from_pylist([_row(example) for example in examples], schema=_schema())
         pq.write_table(table.replace_schema_metadata(about), directory / f"{name}.parquet")
-    lines = [json.dumps({"messages": example.messages}, ensure_ascii=False) + "\n" for example in dataset.train]
-    (directory / "train.jsonl").write_text("".join(lines), encoding="utf-8")
+        lines = [json.dumps({"messages": example.messages}, ensure_ascii=False) + "\n" for example in examples]
+        (directory / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     (directory / "README.md").write_text(dataset_card(dataset), encoding="utf-8")
 
 

@@ -151,7 +151,7 @@ def rejected_is_not_the_authors(pairs: Sequence[Pair], copied: Set[UUID]) -> Fin
 
 
 def training_converged(figures: Mapping[str, Any]) -> Finding:
-    """Every loss is a number, and in a training long enough to tell the last ones lie below the first ones.
+    """Every loss is a number, and in a training long enough to tell the last ones lie below the first ones: also on what is held out.
 
     Where a training on pairs went on with another one, that holds of both.
     """
@@ -165,6 +165,14 @@ def training_converged(figures: Mapping[str, Any]) -> Finding:
         return Finding(False, "The training left no losses.", {"steps": 0})
     broken = sum(not math.isfinite(loss) for loss in losses)
     description = f"Loss {first} -> {last} over {len(losses)} steps" + (f", {broken} of them not a number." if broken else ".")
+    before, after = figures.get("held_out_loss_first"), figures.get("held_out_loss_last")
+    if before is not None and after is not None:
+        description += f" On what is held out {before} -> {after}."
     if len(losses) < MIN_STEPS:
         return Finding(not broken, f"{description} Too few steps to tell whether it fell.", {"steps": len(losses), "broken": broken})
-    return Finding(not broken and last < first, description, {"steps": len(losses), "broken": broken})
+    by_heart = last < first and before is not None and after is not None and not after < before
+    if by_heart:
+        description += (
+            " It learned by heart and not to write: take fewer epochs or a lower learning rate (`twin recipe AUTHOR --set NAME=VALUE`)."
+        )
+    return Finding(not broken and last < first and not by_heart, description, {"steps": len(losses), "broken": broken})

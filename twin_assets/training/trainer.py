@@ -5,7 +5,7 @@ import json
 import math
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,8 @@ ADAPTER_SHAPE = (
 FIRST_ADAPTER = "first"
 FREE_BYTES = 2 * 2**30
 LOG_TAIL = 12
+HELD_OUT = "held_out.jsonl"
+"""Beside the conversations to train on: those that the loss is measured on before and after."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def whole_config(recipe: Recipe) -> dict[str, Any]:
         **recipe.axolotl,
         "base_model": recipe.base_model,
         "datasets": [{"path": "train.jsonl", **_format(recipe.axolotl)}],
+        **_held_out(recipe.axolotl, "train.jsonl"),
         "output_dir": OUTPUT,
     }
 
@@ -202,6 +205,7 @@ def _write(plan: Plan, training_file: Path, data: str, base_model: str, first: s
         "base_model": base_model,
         **({"lora_model_dir": first} if plan.after else {}),
         "datasets": [{"path": data, **_format(plan.recipe)}],
+        **(_held_out(plan.recipe, data) if (held_out := training_file.with_name(HELD_OUT)).exists() and held_out.stat().st_size else {}),
         # the data enter axolotl's cache key by their path alone
         "dataset_prepared_path": f"{beside}prepared-{file_hash(training_file)[:12]}",
         "output_dir": f"{beside}{OUTPUT}",
@@ -254,10 +258,11 @@ def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
 
     Args:
         plan: The training.
-        steps: What the plug-in reported: step, loss, tokens and seconds so far.
+        steps: What the plug-in reported: step, loss, tokens and seconds so far; or step and held-out loss.
 
     Returns:
         Figures: ``adapter_sha256``, ``steps``, ``loss_first``, ``loss_last``, ``tokens_per_second`` and ``losses`` as [step, loss] pairs;
+        ``held_out_loss_first`` and ``held_out_loss_last`` where something was held out;
         of a training on pairs also ``reward_accuracy`` and ``reward_margin``, the means of the last five steps.
 
     Raises:
@@ -266,13 +271,16 @@ def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
     missing = [name for name in ADAPTER_FILES if not (plan.adapter / name).exists()]
     if missing:
         raise TwinError(f"The trainer ended without {', '.join(missing)} in {plan.adapter}. Its last lines:\n{log_tail(plan)}")
-    losses = _history(plan, "loss") or [[row["step"], row["loss"]] for row in steps]
-    last = steps[-1] if steps else {"tokens": 0, "seconds": 0}
+    losses, held_out = (_history(plan, key) or _rows(steps, said) for key, said in (("loss", "loss"), ("eval_loss", "held_out_loss")))
+    last = next((row for row in reversed(steps) if "tokens" in row), {"tokens": 0, "seconds": 0})
+    measured = {step: loss for step, loss in held_out}
     figures = {
         "adapter_sha256": hashlib.sha256((plan.adapter / ADAPTER_FILES[0]).read_bytes()).hexdigest(),
         "steps": len(losses),
         "loss_first": _mean(losses[:5]),
         "loss_last": _mean(losses[-5:]),
+        "held_out_loss_first": measured.get(0),
+        "held_out_loss_last": measured.get(losses[-1][0]) if losses else None,
         "tokens_per_second": round(last["tokens"] / last["seconds"], 1) if last["seconds"] else None,
         "tokens": last["tokens"],
         "losses": losses,
@@ -295,8 +303,13 @@ def log_tail(plan: Plan) -> str:
     return "\n".join([line for line in lines if line.strip()][-LOG_TAIL:])
 
 
-def loss_plot(losses: list[list[float]]) -> bytes:
-    """The loss over the steps, as PNG."""
+def loss_plot(losses: list[list[float]], held_out: tuple[float | None, float | None] = (None, None)) -> bytes:
+    """The loss over the steps, as PNG.
+
+    Args:
+        losses: Step and loss.
+        held_out: The loss on what is held out, before and after; None where it was not measured.
+    """
     import io
 
     import matplotlib.figure
@@ -308,6 +321,9 @@ def loss_plot(losses: list[list[float]]) -> bytes:
     smooth = [sum(values[max(0, i - window + 1) : i + 1]) / len(values[max(0, i - window + 1) : i + 1]) for i in range(len(values))]
     axes.plot(steps, values, color="#b8c4d6", linewidth=1, label="each step")
     axes.plot(steps, smooth, color="#2456a6", linewidth=2, label=f"mean of {window}")
+    marks = [(place, loss) for place, loss in zip((0, max(steps, default=0)), held_out, strict=True) if loss is not None]
+    if marks:
+        axes.plot(*zip(*marks, strict=True), color="#c2571a", linewidth=1.5, linestyle="--", marker="o", label="held out")
     axes.set(xlabel="step", ylabel="loss on the author's words")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
@@ -322,6 +338,13 @@ def _bounds(most: int) -> dict[str, int]:
 
 def _format(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return DPO_DATA if recipe.get("rl") == "dpo" else SFT_DATA
+
+
+def _held_out(recipe: Mapping[str, Any], data: str) -> dict[str, Any]:
+    """What the plug-in measures the loss on: not with pairs, of which none are held out, nor where a recipe says what else to measure."""
+    if recipe.get("rl") or recipe.get("val_set_size") or recipe.get("test_datasets"):
+        return {}
+    return {"test_datasets": [{"path": str(Path(data).with_name(HELD_OUT)), "split": "train", **SFT_DATA}], "eval_sample_packing": False}
 
 
 def _bounded(recipe: dict[str, Any], examples: int) -> dict[str, int]:
@@ -343,9 +366,13 @@ def _remove_unfinished(plan: Plan) -> None:
         raise TwinError(str(error)) from error
 
 
-def _history(plan: Plan, figure: str) -> list[list[float]]:
+def _history(plan: Plan, key: str) -> list[list[float]]:
     states = [found for folder in checkpoints(plan.adapter) if (found := state(folder)) is not None]
-    return [[row["step"], float(row[figure])] for row in states[-1]["log_history"] if figure in row] if states else []
+    return _rows(states[-1]["log_history"], key) if states else []
+
+
+def _rows(log: Iterable[Mapping[str, float]], key: str) -> list[list[float]]:
+    return [[row["step"], float(row[key])] for row in log if key in row]
 
 
 def _mean(rows: list[list[float]]) -> float | None:

@@ -363,6 +363,7 @@ TRAINING = {
     ],
     "adapter_weights:loss_fell": [
         Poison("the loss rose", lambda world: world.change_model(loss_last=5.0)),
+        Poison("it learned by heart", lambda world: world.change_model(held_out_loss_last=4.3)),
         Poison("no losses", lambda world: world.change_model(losses=[])),
     ],
 }

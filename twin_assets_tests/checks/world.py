@@ -175,7 +175,7 @@ def healthy_texts() -> Written:
 def stand_in(registry: Registry, artifacts: ArtifactStore, url: str) -> None:
     """A model that learned, what it wrote, an evaluation that it passed, and its deployment."""
     losses = [[step, 4 - step / 20] for step in range(20)]
-    figures = {"losses": losses, "loss_first": 4.0, "loss_last": 3.05, "steps": 20}
+    figures = {"losses": losses, "loss_first": 4.0, "loss_last": 3.05, "held_out_loss_first": 4.1, "held_out_loss_last": 3.4, "steps": 20}
     registry.record_model(Model(MODEL, AUTHOR, "dataset", "recipe", "base", "/nowhere", figures=figures))
     record_texts(registry, artifacts, healthy_texts())
     record_preferences(registry, artifacts, healthy_preferences(registry, artifacts))

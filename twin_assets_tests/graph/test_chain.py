@@ -120,6 +120,7 @@ def test_every_stage_up_to_the_evaluation_is_made(first_run: RunReport, registry
     assert {name for name, state in states.items() if state == "done"} >= made, (states, first_run.error)
     assert "data:image/png" in str(first_run.metadata["training/adapter_weights"]["loss"])
     assert _model(registry).figures["steps"] == 2
+    assert _model(registry).figures["held_out_loss_first"] > 0 and _model(registry).figures["held_out_loss_last"] > 0
     report = registry.latest_artifact(SAMPLE_AUTHOR, "eval_report")
     assert report is not None
     measured = {"voice_base", "voice_base_few_shot_rag", "voice_twin", "voice_twin_rag", "voice_human"}

@@ -75,8 +75,9 @@ def test_it_is_read_back_as_it_was_written(settings: Settings, split: Split, tmp
     dataset = build_dataset("ada", split, settings)
     write_dataset(dataset, tmp_path)
     assert load_dataset(tmp_path) == dataset
-    lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
-    assert lines == [{"messages": example.messages} for example in dataset.train]
+    for name, examples in (("train", dataset.train), ("held_out", dataset.held_out)):
+        lines = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        assert lines == [{"messages": example.messages} for example in examples]
     card = (tmp_path / "README.md").read_text()
     assert card.startswith("---\n") and dataset.version in card and "2026-01-01 to 2026-01-16" in card
 

@@ -46,6 +46,16 @@ def test_a_training_on_pairs_is_as_good_as_the_one_before_it() -> None:
     assert not found.passed and found.description.startswith("Of the training on passages, before that on pairs: Loss 2.0 -> 3.0")
 
 
+def test_a_loss_that_falls_on_what_was_read_alone_does_not_pass() -> None:
+    fell = {"losses": list(enumerate([3.0] * 6 + [2.0] * 6)), "loss_first": 3.0, "loss_last": 2.0}
+    assert training_converged({**fell, "held_out_loss_first": 3.2, "held_out_loss_last": 2.9}).passed
+    by_heart = training_converged({**fell, "held_out_loss_first": 3.2, "held_out_loss_last": 3.2})
+    assert not by_heart.passed and "by heart" in by_heart.description
+    assert training_converged({**fell, "held_out_loss_first": 3.2, "held_out_loss_last": None}).passed
+    short = {"losses": [[1, 3.0]], "loss_first": 3.0, "loss_last": 3.0, "held_out_loss_first": 3.2, "held_out_loss_last": 3.3}
+    assert training_converged(short).passed
+
+
 def _example(document: int, answer: str, day: int | None = 1, kind: str = "article") -> Example:
     date = datetime(2026, 1, day, tzinfo=UTC) if day else None
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer}]

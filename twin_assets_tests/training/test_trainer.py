@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -141,6 +143,42 @@ def test_figures_cover_a_resumed_training_as_a_whole(plan: Plan) -> None:
     assert figures["tokens_per_second"] == 150
 
 
+def test_the_loss_on_what_is_held_out_is_of_before_the_first_and_after_the_last_step(plan: Plan) -> None:
+    _adapter(plan)
+    told = [{"step": 0, "held_out_loss": 4.0}, {"step": 1, "loss": 3.5, "tokens": 50, "seconds": 1.0}, {"step": 1, "held_out_loss": 3.8}]
+    figures = mark_finished(plan, told)
+    assert (figures["held_out_loss_first"], figures["held_out_loss_last"], figures["tokens_per_second"]) == (4.0, 3.8, 50)
+    checkpoint = plan.adapter / "checkpoint-2"
+    checkpoint.mkdir()
+    history = [{"step": 0, "eval_loss": 4.0}, {"step": 1, "loss": 3.5}, {"step": 2, "loss": 3.4}, {"step": 2, "eval_loss": 3.7}]
+    (checkpoint / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    assert mark_finished(plan, told)["held_out_loss_last"] == 3.7
+    begun_before = [{"step": 1, "loss": 3.5, "tokens": 50, "seconds": 1.0}]
+    (checkpoint / "trainer_state.json").unlink()
+    assert mark_finished(plan, begun_before)["held_out_loss_first"] is None
+
+
+def test_what_is_held_out_lies_beside_what_is_trained_on(plan: Plan, training_settings: Settings, tmp_path: Path) -> None:
+    def config(of: Plan) -> dict[str, Any]:
+        return yaml.safe_load(trainer.write_config(of, tmp_path / "train.jsonl", training_settings).read_text())
+
+    assert "test_datasets" not in config(plan)
+    (tmp_path / "held_out.jsonl").touch()
+    assert "test_datasets" not in config(plan)
+    (tmp_path / "held_out.jsonl").write_text("{}\n")
+    assert [one["path"] for one in config(plan)["test_datasets"]] == [str(tmp_path / "held_out.jsonl")]
+    remote = yaml.safe_load(trainer.write_remote_config(plan, tmp_path / "train.jsonl", "model").read_text())
+    assert [one["path"] for one in remote["test_datasets"]] == ["held_out.jsonl"]
+    for own in ({"rl": "dpo"}, {"val_set_size": 0.1}):
+        assert "test_datasets" not in {name for name in config(replace(plan, recipe={**plan.recipe, **own})) if name not in own}
+
+
+def test_the_plot_shows_what_was_measured(plan: Plan) -> None:
+    drawn = {trainer.loss_plot([[1, 3.0], [2, 2.0]], held_out) for held_out in ((None, None), (3.5, None), (3.5, 3.1))}
+    assert len(drawn) == 3
+    assert trainer.loss_plot([])
+
+
 @pytest.mark.parametrize("state", [None, "", '{"log_history": [{"st', "[]"], ids=["missing", "empty", "cut off", "something else"])
 def test_a_checkpoint_that_a_kill_left_half_written_is_not_resumed_from(
     plan: Plan, training_settings: Settings, tmp_path: Path, state: str | None
@@ -222,6 +260,42 @@ def test_the_adapter_is_known_by_its_hash(plan: Plan) -> None:
     _adapter(plan)
     figures = mark_finished(plan, [{"step": 1, "loss": 3.0, "tokens": 50, "seconds": 1.0}])
     assert figures["adapter_sha256"] == hashlib.sha256(b"{}").hexdigest()
+
+
+def test_the_plug_in_measures_a_few_of_the_held_out_passages_before_and_after() -> None:
+    settings = Settings()
+    if not settings.trainer_python.exists():
+        pytest.skip("no trainer environment: run `make setup`")
+    code = """
+from types import SimpleNamespace as N
+from dagster_pipes import open_dagster_pipes
+from twin_assets.training.axolotl_plugin import StepReporter
+
+class Rows(list):
+    def select(self, places):
+        return Rows(self[place] for place in places)
+
+def reporter(rows):
+    trainer = N(data_collator=lambda batch: batch, eval_dataset=rows, evaluate=lambda: measured.append(trainer.eval_dataset))
+    return StepReporter(trainer)
+
+def after(one, step):
+    control = N(should_evaluate=False)
+    one.on_step_end(None, N(global_step=step, max_steps=9), control)
+    return control.should_evaluate
+
+open_dagster_pipes()
+measured = []
+one = reporter(Rows(range(100)))
+one.on_train_begin(None, N(global_step=0, max_steps=9), None)
+assert measured == [list(range(0, 100, 9))], measured
+one.on_train_begin(None, N(global_step=5, max_steps=9), None)
+assert len(measured) == 1
+assert (after(one, 8), after(one, 9), after(reporter(None), 9)) == (False, True, False)
+"""
+    environment = {**os.environ, **trainer_environment(settings, {}), "PYTHONWARNINGS": "ignore"}
+    ended = subprocess.run([str(settings.trainer_python), "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize(("loss", "stops"), [("2.5", False), ("nan", True), ("inf", True)])
