@@ -21,7 +21,6 @@ measurement is repeated:
 import argparse
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +31,6 @@ from time import perf_counter
 
 import psutil
 import psycopg
-import structlog
 
 from benchmarks import cleaning_corpora
 from benchmarks.cleaning_posts import AUTHOR, Writer, content_hash, post_id, write
@@ -311,7 +309,6 @@ def _bench(work: Path) -> Iterator[Bench]:
     """A home with a Postgres of its own, of which nothing is left."""
     home = Path(tempfile.mkdtemp(prefix="twin-cleaning-", dir=work))
     home.chmod(0o755)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = Settings(home=home, database_url=None, _env_file=None)  # pyright: ignore  # nothing of the user's is touched
     server = EmbeddedPostgres(settings.postgres_home)
     try:

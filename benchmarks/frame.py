@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import structlog
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,6 +45,7 @@ def run(
     if describe:
         describe(parser)
     arguments = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     result = measure(arguments)
     if arguments.json:
         print(json.dumps(report(name, result)))

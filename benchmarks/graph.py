@@ -2,7 +2,7 @@
 
 ``--data DIR`` learns from a folder instead of the sample author, and each ``--control DIR`` registers another author first, whose
 writing joins the control voices that attribution must tell the author from. Figures: wall time of both runs in seconds, peak memory of
-all processes together in GB, training tokens per second, and the voice scores of base model and twin.
+all processes together in GB, training tokens per second, losses, and the voice scores of base model and twin.
 """
 
 import argparse
@@ -96,8 +96,7 @@ def _recorded() -> dict[str, float]:
         raise SystemExit("the demo left no model or no report")
     return {
         "train_tokens_per_second": model.figures["tokens_per_second"],
-        "loss_first": model.figures["loss_first"],
-        "loss_last": model.figures["loss_last"],
+        **{name: model.figures[name] for name in ("loss_first", "loss_last", "held_out_loss_first", "held_out_loss_last")},
         **{name: round(value, 3) for name, value in report.figures.items() if isinstance(value, int | float)},
     }
 
