@@ -1,7 +1,7 @@
 """The writing assistant: one page that asks the API for a draft and shows it as it is written."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import streamlit as st
 from pydantic import ValidationError
@@ -29,6 +29,7 @@ PLATFORMS = {"linkedin": "LinkedIn", "blog": "Blog", "medium": "Medium", "substa
 TRAINED = {
     "passages": "passages",
     "loss at last": "loss",
+    "held-out loss at last": "held-out loss",
     "dollars": "dollars",
     "sounds like the author": "voice",
     "the same with retrieval": "voice with retrieval",
@@ -60,6 +61,7 @@ def page() -> None:
     waiting = [author.name for author in authors if not author.deployed]
     if not ready:
         st.info(_how_to_begin(waiting), icon="🌱")
+        _show_trainings(client, waiting)
         return
     if waiting:
         st.caption(f"Not deployed yet: {', '.join(waiting)}.")
@@ -71,23 +73,29 @@ def page() -> None:
     if draft := st.session_state.get("draft"):
         _show(draft)
         _ask_what_was_published(client, st.session_state["request"], draft)
-    with st.expander("Trainings"):
-        _show_trainings(client, st.selectbox("Of whom", ready))
+    _show_trainings(client, ready + waiting)
 
 
-def _show_trainings(client: Client, author: str) -> None:
-    """What the author's twins learned from and how they write, the newest first."""
-    try:
-        found = client.trainings(author)
-    except TwinError as error:
-        st.error(f"**The trainings cannot be shown.** {error}", icon="⚠️")
+def _show_trainings(client: Client, authors: Sequence[str]) -> None:
+    """What an author's twins learned from and how they write, the newest first; also of one whose twin was not deployed."""
+    if not authors:
         return
-    rows = [
-        {"model": one.model_version, "stage": one.status, **{name: one.figures.get(figure) for figure, name in TRAINED.items()}}
-        for one in found
-    ]
-    st.dataframe(rows, hide_index=True, column_config={name: st.column_config.NumberColumn(format="%.3g") for name in TRAINED.values()})
-    st.caption(f"`twin compare {author} A B` shows two of them in full.")
+    with st.expander("Trainings"):
+        author = st.selectbox("Of whom", authors)
+        try:
+            found = client.trainings(author)
+        except TwinError as error:
+            st.error(f"**The trainings cannot be shown.** {error}", icon="⚠️")
+            return
+        if not found:
+            st.caption(f"Nothing was trained of {author}'s writing yet.")
+            return
+        rows = [
+            {"model": one.model_version, "stage": one.status, **{name: one.figures.get(figure) for figure, name in TRAINED.items()}}
+            for one in found
+        ]
+        st.dataframe(rows, hide_index=True, column_config={name: st.column_config.NumberColumn(format="%.3g") for name in TRAINED.values()})
+        st.caption(f"`twin compare {author} A B` shows two of them in full.")
 
 
 def _ask_approval(client: Client, model: Waiting) -> None:

@@ -274,6 +274,20 @@ def test_the_trainings_of_an_author_stand_in_a_table(live_api: str, page: AppTes
     assert table["loss"][0] == 2.5
 
 
+def test_a_training_that_was_not_deployed_is_shown_too(
+    live_api: str, registry: Registry, page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.remove_deployment("ada")
+    registry.record_model(Model("v2", "ada", "dataset", "config", "base", "", figures={"held_out_loss_last": 2.5}))
+    at(live_api, page, monkeypatch)
+    assert page.info
+    table = page.dataframe[0].value
+    assert (table["model"][0], table["held-out loss"][0]) == ("v2", 2.5)
+    page.selectbox[0].select("bob").run()
+    assert not page.dataframe
+    assert any("Nothing was trained" in caption.value for caption in page.caption)
+
+
 def test_the_client_tells_no_api_from_another_server(model_server) -> None:
     with pytest.raises(ApiDownError, match="make up"):
         Client("http://127.0.0.1:1").authors()
