@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from twin_assets.cli.embedders import features_accept, features_migrate
-from twin_assets.cli.graph import approve, checks, compare, demo, gate, recipe, run
+from twin_assets.cli.graph import approve, checks, compare, demo, gate, push, recipe, run
 from twin_assets.cli.services import db_shell, db_start, db_stop, db_url, down, status, up
 from twin_assets.cli.sources import add, forget, inspect, login
 from twin_assets.cli.terminal import errors
@@ -27,7 +27,26 @@ db = typer.Typer(no_args_is_help=True, help="The embedded Postgres.")
 features = typer.Typer(no_args_is_help=True, help="What search works with: embedding models, and what they are measured with.")
 app.add_typer(db, name="db")
 app.add_typer(features, name="features")
-for command in (up, down, status, add, inspect, run, checks, write, search, voice, gate, recipe, compare, approve, forget, demo, login):
+for command in (
+    up,
+    down,
+    status,
+    add,
+    inspect,
+    run,
+    checks,
+    write,
+    search,
+    voice,
+    gate,
+    recipe,
+    compare,
+    approve,
+    push,
+    forget,
+    demo,
+    login,
+):
     app.command()(command)
 db.command("start")(db_start)
 db.command("stop")(db_stop)

@@ -232,6 +232,49 @@ def approve(
         run_graph(name, "tgi_deployment", settings, alone=True)  # the model that was approved, not what a crawl might bring
 
 
+def push(
+    name: Author,
+    to: Annotated[str, typer.Option("--to", metavar="OWNER/REPO", help="The repository on the hub; made where there is none.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="How the model's version begins; the newest accepted one when left out.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let everybody read it; asks first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Push an adapter of the author's to the Hugging Face hub, privately unless it is said otherwise."""
+    from twin_assets.models import on_hub
+    from twin_assets.store.artifacts import ArtifactStore
+    from twin_assets.training import hub
+
+    settings = get_settings()
+    registry = registry_of(settings, name)
+    release = hub.release(hub.model_to_push(name, model, registry), to, public, ArtifactStore(settings.artifacts_url))
+    pushed = release.model
+    if public and not yes and not typer.confirm(_asked_of_a_public_voice(name, pushed.version, to, registry)):
+        raise TwinError("Nothing was pushed.")
+    if pushed.status not in hub.LET_THROUGH:
+        console.print(f"[yellow]Model {pushed.version} is {pushed.status}: the gate did not let it through.[/yellow]")
+    done = hub.push(release, registry)
+    seen_by = "everybody can read it" if public else "private: only its owner, or the members of the organization, can read it"
+    what = f"{len(release.files)} files, {release.size / 1e6:.1f} MB" if done.new else "was there already"
+    console.print(f"Model {pushed.version}: {what}, {escape(done.url)} ({seen_by}).", soft_wrap=True)
+    if not on_hub(pushed.base_model):
+        console.print(
+            f"Its base model is not on the hub; name yours where you load it: [dim]{escape(hub.load_hint(to))}[/dim]", soft_wrap=True
+        )
+
+
+def _asked_of_a_public_voice(author: str, version: str, to: str, registry: Any) -> str:
+    reports = [one.figures for one in registry.artifacts(author, "eval_report") if one.figures.get("model_version") == version]
+    longest = reports[0].get("verbatim_longest") if reports else None
+    copied = f"the longest copy in its evaluation was {longest} words" if longest is not None else "how much is not measured"
+    return (
+        f"{to} is going to be PUBLIC. Anybody can download the voice of {author} and write with it what {author} never said, and who has it "
+        "keeps it: deleting the repository does not take it back. A model can also repeat what it learned from, word for word "
+        f"({copied}). Its card says that {author} consents.\nDo you speak for {author}, and is everybody to have this voice?"
+    )
+
+
 def demo(
     source: Annotated[
         Path | None, typer.Option("--from", metavar="PATH", help="Learn from this folder instead of the sample author.")

@@ -10,6 +10,7 @@ from upath import UPath
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Model, Registry
 from twin_assets.training.budget import COST, taken
+from twin_assets.training.hub import PUSHED
 
 MEASURED = {
     "prompts": "held-out prompts",
@@ -53,6 +54,7 @@ class Experiment:
         dataset_version: What it learned from.
         figures: By what they mean, in the order of the work: what was learned, what it took, how it writes. What is not known is left out.
         recipe: What axolotl was told, but for places.
+        pushed: Repositories on the hub that it was pushed to.
     """
 
     version: str
@@ -61,6 +63,7 @@ class Experiment:
     dataset_version: str
     figures: dict[str, float]
     recipe: dict[str, Any] = field(default_factory=dict)
+    pushed: tuple[str, ...] = ()
 
 
 def experiments(author: str, registry: Registry) -> list[Experiment]:
@@ -70,6 +73,7 @@ def experiments(author: str, registry: Registry) -> list[Experiment]:
         reports.setdefault(str(report.figures.get("model_version")), report.figures)
     datasets = {one.version: one.figures for one in registry.artifacts(author, "instruct_dataset")}
     costs = registry.artifacts(author, COST)
+    pushed = {one.version: tuple(one.figures) for one in registry.artifacts(author, PUSHED)}
     return [
         Experiment(
             version=model.version,
@@ -83,6 +87,7 @@ def experiments(author: str, registry: Registry) -> list[Experiment]:
                 **_named(reports.get(model.version, {}), MEASURED),
             },
             recipe=_recipe(model),
+            pushed=pushed.get(model.version, ()),
         )
         for model in registry.models(author)
     ]
@@ -99,6 +104,7 @@ def compare(found: Sequence[Experiment], first: str, second: str) -> list[tuple[
         ("stage", a.status, b.status, ""),
         ("base model", a.base_model, b.base_model, ""),
         ("dataset", a.dataset_version, b.dataset_version, ""),
+        ("pushed to", ", ".join(a.pushed) or "-", ", ".join(b.pushed) or "-", ""),
     ]
     for key in dict.fromkeys([*a.recipe, *b.recipe]):
         if a.recipe.get(key) != b.recipe.get(key):
