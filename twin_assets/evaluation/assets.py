@@ -31,6 +31,7 @@ from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Model, Registry
 from twin_assets.training.dataset import Dataset, load_dataset
 from twin_assets.training.gguf import base_gguf, merged_gguf
+from twin_assets.training.lineage import Traced, adapter
 from twin_assets.voice.evidence import NotEnough
 from twin_assets.voice.memorisation import VerbatimIndex
 from twin_assets.voice.profile import VoiceProfile, load_profile
@@ -237,8 +238,13 @@ def _judge(
     with _written(ladder, judgement) as folder:
         uri = artifacts.put_directory(model.author, REPORT, version, folder)
     figures = json.loads(artifacts.read_bytes(f"{uri}/figures.json"))
-    track(model.author, version, figures, artifacts.read_bytes(f"{uri}/report.html").decode(), settings)
+    track(model.author, version, figures, artifacts.read_bytes(f"{uri}/report.html").decode(), settings, _adapter(model))
     return uri, figures, version
+
+
+def _adapter(model: Model) -> Traced | None:
+    digest = model.figures.get("adapter_sha256")
+    return adapter(model.author, model.version, digest, model.base_model, model.dataset_version) if digest else None
 
 
 def _others(author: str, platform: PlatformResource) -> dict[str, list[str]]:

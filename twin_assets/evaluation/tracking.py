@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import psutil
 import structlog
 
 from twin_assets.settings import PROJECT_ROOT, Settings
+from twin_assets.training.lineage import QUIET_WANDB, Traced, use, wandb_folders
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +28,7 @@ SECONDS = 120.0
 _KEEP = frozenset({"WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT", "WANDB_MODE"})
 
 
-def track(author: str, version: str, figures: Mapping[str, Any], html: str, settings: Settings) -> bool:
+def track(author: str, version: str, figures: Mapping[str, Any], html: str, settings: Settings, adapter: Traced | None = None) -> bool:
     """Log the figures and the page of a report as a run.
 
     Args:
@@ -35,6 +37,7 @@ def track(author: str, version: str, figures: Mapping[str, Any], html: str, sett
         figures: Its figures.
         html: Its page.
         settings: For the home.
+        adapter: The one that was evaluated; the run is linked to it.
 
     Returns:
         Whether it was logged. Never an error: a warning names the reason.
@@ -43,6 +46,7 @@ def track(author: str, version: str, figures: Mapping[str, Any], html: str, sett
     if environment["WANDB_MODE"] == "disabled":
         return False
     about = {"author": author, "version": version, "figures": dict(figures), "html": html, "folder": str(settings.home)}
+    about["adapter"] = asdict(adapter) if adapter else None
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
         why = _run(json.dumps(about), environment)
@@ -57,17 +61,14 @@ def track(author: str, version: str, figures: Mapping[str, Any], html: str, sett
 def tracking_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
     """W&B's variables: offline unless asked for, all files under the home, and nothing that is this platform's."""
     kept = {name: value for name, value in inherited.items() if name in _KEEP or not name.startswith(("WANDB_", "TWIN_"))}
-    folder = settings.home / "wandb"
     return {
         **kept,
         "PYTHONPATH": str(PROJECT_ROOT),
         "WANDB_MODE": inherited.get("WANDB_MODE") or ("online" if inherited.get("WANDB_API_KEY") else "offline"),
-        "WANDB_DIR": str(settings.home),
-        **{f"WANDB_{kind.upper()}_DIR": str(folder / kind) for kind in ("cache", "config", "data", "artifact")},
+        **wandb_folders(settings.home),
+        **QUIET_WANDB,
         "WANDB_SILENT": "true",
-        "WANDB_CONSOLE": "off",
-        "WANDB_ERROR_REPORTING": "false",
-        **{f"WANDB_{what}": "true" for what in ("DISABLE_GIT", "DISABLE_CODE", "X_DISABLE_STATS", "X_DISABLE_META")},
+        "WANDB_X_DISABLE_STATS": "true",
     }
 
 
@@ -125,6 +126,8 @@ def log_run(about: Mapping[str, Any]) -> None:
             dir=Path(about["folder"]),
             config={"author": about["author"], "report_version": about["version"], **others},
         ) as run:
+            if about["adapter"]:
+                use(run, Traced(**about["adapter"]))
             run.log({**numbers, "report": wandb.Html(about["html"], inject=False)})
     finally:
         wandb.teardown()

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster_pipes import PipesContext
 from transformers import TrainerCallback
 
+from twin_assets.training import lineage
 from twin_assets.training.checkpoints import checkpoints
 from twin_assets.training.trainer_main import keep, kept_in_s3
 
@@ -36,7 +37,12 @@ class TwinPlugin(BasePlugin):
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
         """What reports, and what stores the checkpoints of a training whose machine may be taken away."""
         place = kept_in_s3()
-        return [StepReporter(trainer), *([CheckpointKeeper(place)] if place else [])]
+        traced = [LineageKeeper(cfg)] if cfg.use_wandb and trainer.is_world_process_zero() else []
+        return [*traced, StepReporter(trainer), *([CheckpointKeeper(place)] if place else [])]
+
+    def post_train_unload(self, cfg: Any) -> None:
+        """Links the adapter, which is written by now, to the run in Weights & Biases."""
+        lineage.made(Path(cfg.axolotl_config_path), cfg, PipesContext.get().log.warning)
 
 
 def go_on_with(model: Any, adapter: Path) -> None:
@@ -127,6 +133,19 @@ class StepReporter(TrainerCallback):
         )
         told = {"step": state.global_step, "steps": state.max_steps, "loss": loss, "learning_rate": rate}
         self.pipes.report_custom_message({**told, "tokens": self.tokens, "seconds": seconds})
+
+
+class LineageKeeper(TrainerCallback):
+    """Begins the run in Weights & Biases, before the trainer would, and links what is learned from to it."""
+
+    def __init__(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self.warn = PipesContext.get().log.warning
+        lineage.begin(self.warn)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Links what is learned from."""
+        lineage.used(Path(self.cfg.axolotl_config_path), self.cfg, self.warn)
 
 
 class CheckpointKeeper(TrainerCallback):

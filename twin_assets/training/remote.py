@@ -9,6 +9,7 @@ from typing import Any
 from twin_assets.models import on_hub, trainable
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.training.lineage import LINEAGE
 from twin_assets.training.place import CHECKPOINTS, DONE, INPUT, OUTPUT, PIPES, Place
 from twin_assets.training.trainer import ADAPTER_FILES, FIRST_ADAPTER, QUIET, Plan, make_room, write_remote_config
 from twin_assets.training.trainer_main import PLACE, SECRET
@@ -57,7 +58,8 @@ def send(plan: Plan, training_file: Path, place: Place, settings: Settings) -> N
     for data in sorted(training_file.parent.glob("*.jsonl")):
         place.upload(data, f"{INPUT}/{data.name}")
     config = write_remote_config(plan, training_file, base_model)
-    place.upload(config, f"{INPUT}/{config.name}")
+    for file in (config, config.with_name(LINEAGE)):
+        place.upload(file, f"{INPUT}/{file.name}")
 
 
 def delivered(place: Place) -> bool:

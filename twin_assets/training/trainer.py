@@ -18,6 +18,7 @@ from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.overrides import Overrides
 from twin_assets.training.checkpoints import checkpoints, state, whole
+from twin_assets.training.lineage import LINEAGE, QUIET_WANDB, wandb_folders
 from twin_assets.training.recipes import NOTHING, Recipe, chosen
 from twin_assets.training.trainer_main import CONFIG, MODULE, OUTPUT, alone_in
 
@@ -35,7 +36,7 @@ DPO_DATA = {
 }
 REWARDS = {"reward_accuracy": "rewards/accuracies", "reward_margin": "rewards/margins"}
 """What a training on pairs logs: share of pairs whose chosen text it prefers more than it did before, and by how much (nats times beta)."""
-QUIET = {"AXOLOTL_DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+QUIET = {"AXOLOTL_DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1", **QUIET_WANDB}
 ADAPTER_SHAPE = (
     "lora_r",
     "lora_alpha",
@@ -217,6 +218,8 @@ def _write(plan: Plan, training_file: Path, data: str, base_model: str, first: s
     }
     path = plan.folder / CONFIG
     path.write_text(yaml.safe_dump(config, sort_keys=False))
+    told = ("author", "version", "dataset_version", "base_model", "after", "preferences")
+    path.with_name(LINEAGE).write_text(json.dumps({name: getattr(plan, name) for name in told}))
     return path
 
 
@@ -232,7 +235,7 @@ def trainer_environment(settings: Settings, inherited: dict[str, str]) -> dict[s
         "PYTHONPATH": str(PROJECT_ROOT),
         "HF_HUB_OFFLINE": "1",
         "WANDB_MODE": inherited.get("WANDB_MODE") or ("online" if inherited.get("WANDB_API_KEY") else "offline"),
-        "WANDB_DIR": str(settings.home),
+        **wandb_folders(settings.home),
         "OMP_WAIT_POLICY": "passive",  # spinning threads crawl as soon as anything else wants the cores
     }
     return environment if settings.environment == "aws" else {**environment, "CUDA_VISIBLE_DEVICES": ""}

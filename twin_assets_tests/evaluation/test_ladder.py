@@ -53,6 +53,8 @@ from twin_assets.writing import model_server
 from twin_assets.writing.batch import seed_of
 from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F401  # fixtures
 from twin_assets_tests.features.documents import document
+from twin_assets_tests.training.wandb_runs import artifacts as artifacts_of
+from twin_assets_tests.training.wandb_runs import runs
 from twin_assets_tests.voice.voices import texts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster's own
@@ -215,6 +217,8 @@ def test_the_report_is_made_once_per_model_and_is_what_the_gate_reads(world: Wor
     report = registry.latest_artifact("ada", assets.REPORT)
     assert report is not None
     assert [path for run in (world.settings.home / "wandb").glob("offline-run-*") for path in run.glob("files/media/html/report_*.html")]
+    linked = [one.name for run in runs(world.settings.home, f"ada-{report.version}") for one in artifacts_of(run)]
+    assert linked == ["ada-adapter"]
     assert {path.name for path in UPath(report.uri).iterdir()} >= {"report.html", "report.md", "figures.json", "texts.jsonl", "voice.png"}
     nothing_serves = {"deployed_voice": None, "deployed_version": None}
     assert json.loads(artifacts.read_bytes(f"{report.uri}/figures.json")) | nothing_serves == report.figures
@@ -291,7 +295,10 @@ def _trained(world: World, folder: Path) -> tuple[Registry, ArtifactStore]:
     registry.record_artifact("ada", "instruct_dataset", world.dataset.version, dataset)
     profile = artifacts.put_bytes("ada", KIND, "profile.npz", world.profile.to_bytes())
     registry.record_artifact("ada", KIND, world.profile.version, profile)
-    registry.record_model(Model("twin-v1", "ada", world.dataset.version, "config", chosen(world.settings).base_model, dataset))
+    figures = {"adapter_sha256": "ab" * 32}
+    registry.record_model(
+        Model("twin-v1", "ada", world.dataset.version, "config", chosen(world.settings).base_model, dataset, figures=figures)
+    )
     return registry, artifacts
 
 

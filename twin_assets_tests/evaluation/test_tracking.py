@@ -12,6 +12,8 @@ from structlog.testing import capture_logs
 from twin_assets.evaluation import tracking
 from twin_assets.evaluation.tracking import track, tracking_environment
 from twin_assets.settings import Settings
+from twin_assets.training.lineage import adapter
+from twin_assets_tests.training.wandb_runs import artifacts, runs
 
 FIGURES = {"voice_twin": 0.4375, "model_version": "0123456789abcdef", "deployed_voice": None}
 PAGE = "<!doctype html><h1>How well the twin of ana writes</h1>"
@@ -71,6 +73,14 @@ def test_a_report_is_a_run_in_files_under_the_home(
         assert said in log.read_bytes()
     assert not [path for path in home.home.rglob("*") if path.is_file() and b"sk-judge" in path.read_bytes()]
     assert [path.name for path in home.home.iterdir()] == ["wandb"]
+
+
+def test_a_report_is_linked_to_the_adapter_that_it_is_about(home: Settings) -> None:
+    assert logged(home, adapter=adapter("ana", "m1", "ab" * 32, "org/base", "d1")) == (True, [])
+    (linked,) = artifacts(runs(home.home)[0])
+    assert (linked.name, linked.type, set(linked.aliases), linked.use_after_commit) == ("ana-adapter", "model", {"latest", "m1"}, True)
+    (entry,) = linked.manifest.contents
+    assert entry.ref == f"sha256:{'ab' * 32}"
 
 
 def test_one_that_does_not_end_is_ended_with_all_that_it_started(home: Settings, slow: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A real training on pairs that goes on with the adapter of another real one: axolotl, trl and peft on the smallest model."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from twin_assets.settings import Settings
 from twin_assets.training.preferences import Pair, Preferences, write_preferences
 from twin_assets.training.recipes import read
 from twin_assets.training.trainer import Plan, go_on, log_tail, make_plan, mark_finished, trainer_command, trainer_environment, write_config
+from twin_assets_tests.training.wandb_runs import artifacts, runs
 
 pytestmark = pytest.mark.skipif(not Settings().trainer_python.exists(), reason="no trainer environment: run `make setup`")
 
@@ -99,6 +101,22 @@ def test_nothing_but_the_adapter_is_written(trained: Trained) -> None:
     found = {path.name for path in trained.second.adapter.rglob("*.safetensors")}
     assert found == {"adapter_model.safetensors"}
     assert not list(trained.second.adapter.rglob("ref"))
+
+
+def test_weights_and_biases_is_told_what_each_learned_from_and_made_and_none_of_the_words(trained: Trained) -> None:
+    first, second = (runs(trained.settings.home, f"ada-{plan.version}")[0] for plan in (trained.first, trained.second))
+    found = [[(one.name, set(one.aliases) - {"latest"}, one.use_after_commit) for one in artifacts(run)] for run in (first, second)]
+    m1, m2 = trained.first.version, trained.second.version
+    own = [[one for one in of_run if one[0].startswith("ada-")] for of_run in found]
+    assert own[0] == [("ada-dataset", {"passages"}, True), ("ada-adapter", {m1}, False)]
+    assert own[1] == [("ada-preferences", {"pairs"}, True), ("ada-adapter", {m1}, True), ("ada-adapter", {m2}, False)]
+    assert all(any(name.startswith("config-") for name, *_ in of_run) for of_run in found)
+    made, learned_on = artifacts(first)[-1], artifacts(second)[-2]
+    digest = hashlib.sha256((trained.first.adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
+    assert json.loads(made.metadata)["sha256"] == digest and made.digest == learned_on.digest
+    told = {path: path.read_bytes() for path in (trained.settings.home / "wandb").rglob("*") if path.is_file()}
+    words = [OWN[:20].encode(), PROMPT[0]["content"].encode(), b"versatile ingredient"]
+    assert told and not [path for path, data in told.items() if any(said in data for said in words) or path.suffix == ".safetensors"]
 
 
 def test_a_killed_one_goes_on_from_its_checkpoint_with_what_it_had_learned(trained: Trained) -> None:

@@ -330,7 +330,7 @@ def test_a_model_that_is_not_on_the_hub_is_sent_along(
 
     run.meanwhile = look
     run()
-    assert {"input/model/config.json", "input/train.jsonl", "input/axolotl.yaml"} <= set(sent)
+    assert {"input/model/config.json", "input/train.jsonl", "input/axolotl.yaml", "input/lineage.json"} <= set(sent)
     assert fake.request(job_name(run.plan))["Environment"]["HF_HUB_OFFLINE"] == "1"
     assert "8 rows on model from step 0" in fake.output(job_name(run.plan))
 
