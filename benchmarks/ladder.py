@@ -62,7 +62,7 @@ class Variant:
     steps: int = 120
     recipe: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = "full"
-    kinds: str = "brief"
+    kinds: str = "brief=6,rag=3,continue"
     writing: Mapping[str, Any] = field(default_factory=dict)
     preferences: int = 0
 
@@ -79,7 +79,7 @@ VARIANTS: dict[str, Variant] = {
     "dpo": Variant("120 pairs against the base model, by DPO", preferences=120),
     "title": Variant("prompts without key points", prompt="title"),
     "rag": Variant("half of the prompts with notes", kinds="brief,rag"),
-    "mixed": Variant("prompts: six briefs, three with notes, one that goes on", kinds="brief=6,rag=3,continue"),
+    "briefs": Variant("briefs alone as prompts", kinds="brief"),
     "t0.8": Variant("temperature 0.8", writing={"temperature": 0.8}),
     "t1.0": Variant("temperature 1.0", writing={"temperature": 1.0}),
     "copying": Variant("no copy penalty", writing={"copy_penalty": 0.0}),

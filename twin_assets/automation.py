@@ -19,16 +19,16 @@ FOLLOW_CONTENT = (
     & ~AC.any_deps_match(AC.will_be_requested())
     & ~AC.any_deps_missing()
     & ~AC.any_deps_in_progress()
-    & ~AC.any_deps_match(AC.any_deps_match(_being_made))
+    & ~AC.any_deps_match(AC.any_deps_match(_being_made | AC.any_deps_match(_being_made)))
     & ~AC.in_progress()
     & AC.all_deps_blocking_checks_passed()
 ).with_label("follow_content")
 """Made again when the *content* of what it is made from changed and the blocking checks on that passed.
 
 Not ``eager()``: that has no check gate, it follows re-materializations that changed nothing, and it loses what arrives while
-the asset itself is being made. It waits for what its dependencies are made from, too: a new voice profile makes no report on old
-texts while the model that writes new ones is in training. The check gate also gives each stage its own run, so that training never
-rides on a crawl.
+the asset itself is being made. It waits for what its dependencies are made from, too, three steps back: a new voice profile
+makes no report on old texts while the chunks, the pairs or the model are being made that new ones come from. The check gate
+also gives each stage its own run, so that training never rides on a crawl.
 """
 
 FOLLOW_TOGETHER = (FOLLOW_CONTENT | (AC.any_deps_match(AC.will_be_requested()) & ~AC.in_progress())).with_label("follow_together")

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     max_passages: int = Field(480, ge=1, description="At most this many passages are trained on, spread evenly over the documents.")
 
     prompt_kinds: str = Field(
-        "brief",
+        "brief=6,rag=3,continue",
         description="Kinds of prompts that training passages are asked for with: brief, rag, continue, rewrite, code; rag=2 is twice as often.",
     )
     teacher_url: str = Field(

@@ -22,7 +22,7 @@ def test_the_api_answers_to_this_machine_and_to_the_names_that_are_listed() -> N
 
 
 def test_kinds_of_prompts_have_a_weight_each() -> None:
-    assert Settings().prompt_weights == {"brief": 1}
+    assert Settings().prompt_weights == {"brief": 6, "rag": 3, "continue": 1}
     assert Settings(prompt_kinds="brief=3, rag, code=0.5").prompt_weights == {"brief": 3, "rag": 1, "code": 0.5}
 
 

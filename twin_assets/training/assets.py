@@ -46,20 +46,21 @@ DATASET_SETTINGS = (
 @dg.asset(
     key_prefix="training",
     partitions_def=authors,
-    deps=[dg.AssetKey(["cleaning", "cleaned_documents"])],
+    deps=[dg.AssetKey(["cleaning", "cleaned_documents"]), dg.AssetKey(["features", "embeddings"])],
     group_name="training",
     kinds={"python", "parquet"},
     owners=["team:twin"],
     tags={"cost": "cpu"},
-    code_version="2",
+    code_version="3",
 )
 def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
     """Prompts made for the author's **verbatim** passages: what the twin learns from.
 
     Every answer is copied from a cleaned document, letter by letter; only the prompts are made, from the title, key
-    phrases, platform and length. The newest documents are held out for the evaluation, and a training passage that is
-    an exact or near copy of a held-out one is dropped. Fails, saying how much is missing, when the author has too little text.
-    Where the author's thresholds ask for more new words than there are, the last dataset stays and the new words are pending.
+    phrases, platform and length, some with notes that search finds in the author's other documents. The newest
+    documents are held out for the evaluation, and a training passage that is an exact or near copy of a held-out one
+    is dropped. Fails, saying how much is missing, when the author has too little text. Where the author's thresholds
+    ask for more new words than there are, the last dataset stays and the new words are pending.
     """
     author, settings, registry = context.partition_key, platform.settings(), platform.registry()
     try:

@@ -252,9 +252,11 @@ def test_a_crawl_flows_through_the_whole_graph_stage_by_stage_and_stops() -> Non
     content = ["one"]
     stages = [
         {key.to_user_string() for key in whole_graph.resolve_all_asset_keys() if key.path[0] == "cleaning"},
-        {"features/chunks", "voice/voice_profile", "training/instruct_dataset"},
-        {"features/embeddings", "training/preference_dataset"},
-        {"features/golden_set", "training/adapter_weights"},
+        {"features/chunks", "voice/voice_profile"},
+        {"features/embeddings"},
+        {"features/golden_set", "training/instruct_dataset"},
+        {"training/preference_dataset"},
+        {"training/adapter_weights"},
         {"evaluation/eval_texts"},
         {"evaluation/eval_report"},
         {"serving/tgi_deployment"},

@@ -44,7 +44,7 @@ PARENTS = {
     "features/embeddings": {"features/chunks"},
     "features/golden_set": {"features/embeddings"},
     "voice/voice_profile": {"cleaning/cleaned_documents"},
-    "training/instruct_dataset": {"cleaning/cleaned_documents"},
+    "training/instruct_dataset": {"cleaning/cleaned_documents", "features/embeddings"},
     "training/preference_dataset": {"training/instruct_dataset"},
     "training/adapter_weights": {"training/instruct_dataset", "training/preference_dataset"},
     "evaluation/eval_texts": {"training/adapter_weights", "training/instruct_dataset", "features/golden_set"},

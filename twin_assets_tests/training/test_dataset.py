@@ -236,11 +236,11 @@ def test_code_is_asked_for_by_what_it_says_of_itself(settings: Settings, split: 
     (example,) = [example for example in dataset.train if example.prompt_kind == "code"]
     assert example.messages[-2]["content"] == "Write a piece of code about: brine.py: Weighs the brine for a jar, in grams."
     assert example.answer == code == written.text_for_rag[example.start :].strip()
-    assert _kinds(build_dataset("ada", Split([*split.train, written], split.held_out), settings)).keys() == {"brief"}
+    assert _kinds(build_dataset("ada", Split([*split.train, written], split.held_out), settings)).keys() == {"brief", "continue"}
 
 
 def test_every_row_says_where_it_is_from(settings: Settings, split: Split, tmp_path: Path) -> None:
-    dataset = build_dataset("ada", split, settings)
+    dataset = build_dataset("ada", split, settings.model_copy(update={"prompt_kinds": "brief"}))
     write_dataset(dataset, tmp_path)
     texts = {str(one.id): one.text_for_voice for one in split.train}
     for row in pq.read_table(tmp_path / "train.parquet").to_pylist():

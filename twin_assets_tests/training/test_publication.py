@@ -1,12 +1,19 @@
 """When new writing makes a new dataset, and when it is pending."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import dagster as dg
 import pytest
+from sqlalchemy import text
 
+from twin_assets.cleaning.documents import load_documents
+from twin_assets.features.embedding import sync_embeddings
+from twin_assets.features.sync import sync_chunks
+from twin_assets.models import Embedder
 from twin_assets.resources import PlatformResource
 from twin_assets.settings import get_settings
 from twin_assets.store.database import Database
@@ -15,8 +22,8 @@ from twin_assets.store.thresholds import Thresholds
 from twin_assets.training.assets import instruct_dataset
 from twin_assets.training.dataset import Example
 from twin_assets.training.publication import pending
-from twin_assets_tests.features.conftest import Clean, clean  # noqa: F401  # a fixture
-from twin_assets_tests.training.test_dataset import document
+from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F401  # fixtures
+from twin_assets_tests.training.test_dataset import document, prose
 
 NOW = datetime(2026, 3, 8, tzinfo=UTC)
 PUBLISHED = Artifact("ada", "instruct_dataset", "d1", "/d1", {"prose_words": 5000, "made_with": "s1"}, NOW - timedelta(days=2))
@@ -62,11 +69,14 @@ def test_the_message_counts_words_and_days() -> None:
 
 
 @pytest.fixture
-def made(database: Database) -> Callable[[], tuple[dg.AssetMaterialization, Artifact]]:
+def made(database: Database, minilm: Embedder) -> Callable[[], tuple[dg.AssetMaterialization, Artifact]]:  # noqa: F811
+    """Embeds what was cleaned, and makes the asset."""
     registry = Registry(database)
     registry.add_author("ada")
 
     def materialize() -> tuple[dg.AssetMaterialization, Artifact]:
+        sync_chunks(database, "ada", load_documents(database, "ada"), minilm.count_tokens, minilm.max_tokens)
+        sync_embeddings(database, "ada", minilm)
         with dg.DagsterInstance.ephemeral() as instance:
             instance.add_dynamic_partitions("author", ["ada"])
             job = dg.Definitions([instruct_dataset], resources={"platform": PlatformResource()}).resolve_implicit_global_asset_job_def()
@@ -109,3 +119,22 @@ def test_little_new_writing_is_pending_and_a_deleted_post_is_not(
         get_settings.cache_clear()
     assert fourth.figures["train_examples"] == 30
     assert fourth.figures["documents_version"] == third.figures["documents_version"] != first.figures["documents_version"]
+
+
+def test_made_again_from_nothing_it_is_the_same_bit_for_bit(
+    database: Database,
+    clean: Clean,  # noqa: F811
+    made: Callable[[], tuple[dg.AssetMaterialization, Artifact]],
+) -> None:
+    documents = [document(number, prose(number, paragraphs=2, words=45)) for number in range(48)]
+    clean(documents)
+    event, first = made()
+    assert event.metadata["prompts_rag"].value and event.metadata["prompts_brief"].value
+    kept = {path.name: path.read_bytes() for path in Path(first.uri).iterdir()}
+    with database.begin() as connection:
+        connection.execute(text("delete from features.chunks"))
+        connection.execute(text("delete from registry.artifacts"))
+    shutil.rmtree(first.uri)
+    clean(documents[::-1])
+    _, again = made()
+    assert {path.name: path.read_bytes() for path in Path(again.uri).iterdir()} == kept
