@@ -74,7 +74,11 @@ class Settings(BaseSettings):
     min_training_words: int = Field(3000, ge=0, description="Words of own prose below which no training starts.")
     passage_min_words: int = Field(60, ge=10, description="Shortest passage that becomes a training answer.")
     passage_max_words: int = Field(200, ge=20, description="Longest passage that becomes a training answer.")
-    max_passages: int = Field(480, ge=1, description="At most this many passages are trained on, spread evenly over the documents.")
+    max_passages: int = Field(
+        480,
+        ge=1,
+        description="At most this many passages are trained on, of every register and length, spread evenly over the documents.",
+    )
 
     prompt_kinds: str = Field(
         "brief=6,rag=3,continue",

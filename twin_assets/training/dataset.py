@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
 from uuid import UUID
@@ -15,6 +14,7 @@ SplitName = Literal["train", "held_out"]
 PromptKind = Literal["brief", "continue", "rag", "rewrite", "code"]
 PROMPT_KINDS: tuple[PromptKind, ...] = get_args(PromptKind)
 CODE = "code"
+BAND_WORDS = (80, 140)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,11 @@ def load_dataset(directory: Path) -> Dataset:
     return Dataset(about[b"author"].decode(), train, held_out, json.loads(about[b"leaks"]), withheld, *dropped)
 
 
+def length_band(words: int) -> int:
+    """Whether a passage is short (0), middling (1) or long (2)."""
+    return sum(words > most for most in BAND_WORDS)
+
+
 def dataset_card(dataset: Dataset) -> str:
     """The README of a dataset: what is in it, where it comes from, what was left out."""
     figures = dataset.figures
@@ -163,7 +168,8 @@ version: {dataset.version}
 | documents | {figures["train_documents"]} | {figures["held_out_documents"]} |
 | words | {figures["train_words"]:,} | {figures["held_out_words"]:,} |
 | dates | {_dates(dataset.train)} | {_dates(dataset.held_out)} |
-| platforms | {_platforms(dataset.train)} | {_platforms(dataset.held_out)} |
+| registers | {_registers(dataset.train)} | {_registers(dataset.held_out)} |
+| lengths | {_lengths(dataset.train)} | {_lengths(dataset.held_out)} |
 
 **Answers** are the author's own passages, character by character: whole paragraphs, short posts whole, long paragraphs cut at
 sentence ends.
@@ -172,6 +178,7 @@ key phrases of the passage (TF-IDF over the author's passages) and its length ro
 from the author's other documents, as a draft is written (rag), some with the words before the passage (continue), some with the same said
 plainly (rewrite), and some ask for code: {_prompt_kinds(dataset.train)}. Words of a prompt that are not by rule are by: {_sources(dataset.train)}.
 **The split** is by document and date: the newest documents are held out. No document is in both.
+**Balance**: where there were more passages than are learned from, each register and length got places by the square root of what it has.
 **Leaks**: training passages with the words of a held-out one, half of its 5-word shingles, or a run of 13 words were dropped: {leaks}.
 **Repetitions**: {dataset.duplicates} passages that share half of the shorter one's 5-word shingles with another one were dropped, and
 {dataset.foreign} documents in another language than most of the prose.
@@ -194,9 +201,15 @@ def _prompt_kinds(examples: Sequence[Example]) -> str:
     return ", ".join(f"{kind} ({found[kind]})" for kind in PROMPT_KINDS if found[kind])
 
 
-def _platforms(examples: Sequence[Example]) -> str:
-    names = sorted(example.platform for example in examples)
-    return ", ".join(f"{name} ({len(list(group))})" for name, group in groupby(names))
+def _registers(examples: Sequence[Example]) -> str:
+    found = Counter(f"{example.platform} {example.kind}" for example in examples)
+    return ", ".join(f"{name} ({found[name]})" for name in sorted(found))
+
+
+def _lengths(examples: Sequence[Example]) -> str:
+    found = Counter(length_band(example.words) for example in examples)
+    names = [f"up to {most} words" for most in BAND_WORDS] + ["longer"]
+    return ", ".join(f"{name} ({found[band]})" for band, name in enumerate(names) if found[band])
 
 
 def _row(example: Example) -> dict[str, Any]:

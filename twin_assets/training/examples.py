@@ -1,6 +1,7 @@
 """Examples to learn from: a prompt of one of several kinds, and the author's own passage, character by character, as its answer."""
 
 import hashlib
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from twin_assets.features.retrieval import Retriever
 from twin_assets.features.search import Filters
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
-from twin_assets.training.dataset import CODE, Dataset, Example, PromptKind, SplitName
+from twin_assets.training.dataset import CODE, Dataset, Example, PromptKind, SplitName, length_band
 from twin_assets.training.leaks import Said, duplicates, find_leaks
 from twin_assets.training.passages import SHORTEST_DOCUMENT_WORDS, passages
 from twin_assets.training.teacher import Teacher, Told
@@ -103,7 +104,7 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
     leaks = {leak.train: leak.kind for leak in find_leaks(candidates, held_out)}
     clean = [cut for cut in candidates if cut.id not in leaks]
     repeated = duplicates(clean)
-    train = spread([cut for cut in clean if cut.id not in repeated], settings.max_passages)
+    train = balanced([cut for cut in clean if cut.id not in repeated], settings.max_passages)
     if not train or not held_out:
         purpose = "hold out for the evaluation" if train else "train on"
         raise TooLittleText(f"{author} has no passage to {purpose} that is not a copy of another one. {_HOW_TO_ADD}")
@@ -196,6 +197,30 @@ def spread(candidates: Sequence[AnyPlaced], limit: int) -> list[AnyPlaced]:
     turns = [(turn, cut.id) for group in by_document.values() for turn, cut in enumerate(sorted(group, key=lambda cut: cut.id))]
     chosen = {key for _, key in sorted(turns)[:limit]}
     return [cut for cut in candidates if cut.id in chosen]
+
+
+def balanced(candidates: Sequence[Cut], limit: int) -> list[Cut]:
+    """So many of the passages at most, in their order: of every register and length, and in each spread evenly over the documents.
+
+    A register is a platform and a kind, such as LinkedIn posts. Each gets places by the square root of the passages that it has, as corpora of
+    many languages are balanced (Arivazhagan et al. 2019, arXiv:1907.05019, temperature 2): a thousand short posts do not crowd out forty long
+    articles, and forty comments do not become half of the voice. Where there are places for all passages, all are taken.
+    """
+    groups: dict[tuple[str, str, int], list[Cut]] = defaultdict(list)
+    for cut in candidates:
+        groups[(cut.document.platform, cut.document.kind, length_band(len(cut.answer.split())))].append(cut)
+    places = _places({key: len(group) for key, group in groups.items()}, limit)
+    chosen = {cut.id for key, group in groups.items() for cut in spread(group, places[key])}
+    return [cut for cut in candidates if cut.id in chosen]
+
+
+def _places(sizes: Mapping[tuple[str, str, int], int], limit: int) -> dict[tuple[str, str, int], int]:
+    """Places by highest averages (Sainte-Laguë): one after the other to the group that has the fewest for its weight, none beyond its size."""
+    given = dict.fromkeys(sorted(sizes), 0)
+    for _ in range(min(limit, sum(sizes.values()))):
+        wanting = (key for key, count in given.items() if count < sizes[key])
+        given[max(wanting, key=lambda key: math.sqrt(sizes[key]) / (2 * given[key] + 1))] += 1
+    return given
 
 
 # -- prompts

@@ -1,17 +1,23 @@
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
+from random import Random
 from uuid import UUID, uuid5
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.utils import check_random_state
 
 from twin_assets.cleaning.documents import Document, Split
 from twin_assets.settings import Settings
 from twin_assets.training.dataset import PROMPT_KINDS, Dataset, load_dataset, write_dataset
-from twin_assets.training.examples import TooLittleText, build_dataset, nearest_heading
+from twin_assets.training.examples import Cut, TooLittleText, balanced, build_dataset, nearest_heading
 from twin_assets.training.leaks import duplicates, find_leaks
 from twin_assets.writing.prompts import Brief, messages
 
@@ -218,6 +224,40 @@ def test_passages_that_repeat_one_another_are_learned_once(settings: Settings, s
     assert again.id not in {example.document_id for example in dataset.train}
     assert dataset.duplicates == dataset.figures["duplicates_dropped"] > clean.duplicates == 0
     assert duplicates([*clean.train, clean.train[0]]) == {clean.train[0].id: clean.train[0].id}
+
+
+registers = st.tuples(st.sampled_from(["blog", "linkedin"]), st.sampled_from(["article", "post"]), st.sampled_from([50, 100, 180]))
+
+
+def cuts(of: Sequence[tuple[str, str, int]]) -> list[Cut]:
+    """One passage each."""
+    documents = [replace(document(number, "", platform=platform), kind=kind, title=None) for number, (platform, kind, _) in enumerate(of)]
+    return [Cut(one.id, one, 0, "word " * words) for one, (_, _, words) in zip(documents, of, strict=True)]
+
+
+@given(st.lists(registers, max_size=40), st.integers(1, 45), st.randoms(use_true_random=False))
+def test_what_is_chosen_depends_on_the_passages_and_not_on_their_order(of: list[tuple[str, str, int]], limit: int, random: Random) -> None:
+    candidates = cuts(of)
+    chosen = balanced(candidates, limit)
+    assert len(chosen) == min(limit, len(candidates))
+    assert [cut for cut in candidates if cut in chosen] == chosen
+    shuffled = random.sample(candidates, len(candidates))
+    assert {cut.id for cut in balanced(shuffled, limit)} == {cut.id for cut in chosen}
+
+
+@given(st.lists(registers, min_size=1, max_size=40), st.integers(1, 40))
+def test_who_has_more_gets_no_fewer_places(of: list[tuple[str, str, int]], limit: int) -> None:
+    had = Counter(of)
+    got = Counter((cut.document.platform, cut.document.kind, len(cut.answer.split())) for cut in balanced(cuts(of), limit))
+    for some, others in permutations(had, 2):
+        assert had[some] <= had[others] or got[some] >= got[others]
+    assert limit < len(had) or set(got) == set(had)
+
+
+def test_a_thousand_posts_do_not_crowd_out_forty_articles() -> None:
+    posts, articles = [("linkedin", "post", 50)] * 1000, [("blog", "article", 180)] * 40
+    found = Counter(cut.document.kind for cut in balanced(cuts([*posts, *articles]), 120))
+    assert found == {"post": 100, "article": 20}
 
 
 def test_documents_in_another_language_are_not_learned_from(settings: Settings, split: Split) -> None:
