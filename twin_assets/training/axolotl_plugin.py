@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from axolotl.common.datasets import load_datasets, load_preference_datasets  # pyright: ignore[reportMissingImports]
 from axolotl.integrations.base import BasePlugin  # pyright: ignore[reportMissingImports]
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,6 +19,7 @@ from twin_assets.training.checkpoints import checkpoints
 from twin_assets.training.trainer_main import keep, kept_in_s3
 
 MARGIN = "rewards/margins"
+MUST_BE_NUMBERS = {"loss": "loss", "grad_norm": "norm of the gradients", "eval_loss": "loss on what is held out"}
 TRAINED, REFERENCE = "default", "ref"  # peft's name for the first adapter, and trl's for what the policy is held against
 MOST_HELD_OUT = 40 if torch.cuda.is_available() else 12  # seconds, also on two cores
 
@@ -26,8 +28,19 @@ class TwinPlugin(BasePlugin):
     """Lets axolotl train in bfloat16 on a CPU, and reports every step to the Dagster run."""
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
-        """Extra training arguments: transformers refuses bfloat16 without a GPU unless it is told that the CPU is meant."""
-        return {} if torch.cuda.is_available() else {"use_cpu": True}
+        """Extra training arguments: a loss that is no number is to be seen, and the CPU is meant where there is no GPU.
+
+        By default transformers logs another loss in its place, and goes on; and it refuses bfloat16 without a GPU.
+        """
+        return {"logging_nan_inf_filter": False, **({} if torch.cuda.is_available() else {"use_cpu": True})}
+
+    def load_datasets(self, cfg: Any, preprocess: bool = False) -> Any:
+        """Loads the data as axolotl does, and makes ``max_steps`` a bound: axolotl takes it for the number of steps, beyond the epochs."""
+        if preprocess or not cfg.max_steps:
+            return None
+        found = (load_preference_datasets if cfg.rl else load_datasets)(cfg=cfg)
+        cfg.max_steps = found.total_num_steps = min(cfg.max_steps, found.total_num_steps or cfg.max_steps)
+        return found
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         """Lets DPO go on with the adapter in ``lora_model_dir``, which axolotl passes over: it would begin with a new one."""
@@ -67,10 +80,20 @@ def go_on_with(model: Any, adapter: Path) -> None:
     set_peft_model_state_dict(model, weights)
     model.add_adapter(REFERENCE, model.peft_config[TRAINED])
     set_peft_model_state_dict(model, weights, adapter_name=REFERENCE)
+    _of_one_type(model)
     model.set_adapter(TRAINED)
     # With both in it, a checkpoint would be resumed from without the trained one: transformers then reads the other's folder alone.
     model.save_pretrained = partial(model.save_pretrained, selected_adapters=[TRAINED])
     model.get_base_model().save_pretrained = lambda *_, **__: None  # axolotl would write it, gigabytes, beside the adapter
+
+
+def _of_one_type(model: Any) -> None:
+    """Gives the reference the number types of what is trained: peft may have made it float32, and ZeRO-3 fails on a mixture."""
+    found = dict(model.named_parameters())
+    for name, value in found.items():
+        parts = name.split(".")
+        if REFERENCE in parts:
+            value.data = value.data.to(found[".".join(TRAINED if part == REFERENCE else part for part in parts)].dtype)
 
 
 class StepReporter(TrainerCallback):
@@ -83,13 +106,14 @@ class StepReporter(TrainerCallback):
         if self.held_out:
             trainer.eval_dataset = _some(trainer.eval_dataset)
         self.tokens = 0
+        self.processes = 1
         self.started = 0.0
         self.first_step = 0
         collate = trainer.data_collator
 
         def counting(features: Any, *arguments: Any, **options: Any) -> Any:
             batch = collate(features, *arguments, **options)
-            self.tokens += int(batch["attention_mask"].sum())
+            self.tokens += int((batch["attention_mask"] != 0).sum())  # of packed rows, it numbers them
             return batch
 
         trainer.data_collator = counting
@@ -101,6 +125,7 @@ class StepReporter(TrainerCallback):
                 self.trainer.evaluate()
         self.tokens = 0
         self.started, self.first_step = time.monotonic(), state.global_step
+        self.processes = args.world_size  # each reads about as much; this one counts its own
         self.pipes.log.info(f"training: step {state.global_step} of {state.max_steps}")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -109,7 +134,17 @@ class StepReporter(TrainerCallback):
             control.should_evaluate = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Reports one step, or a loss on what is held out."""
+        """Reports one step, or a loss on what is held out.
+
+        Raises:
+            FloatingPointError: When one of them is no number.
+        """
+        for name, said in MUST_BE_NUMBERS.items():
+            if logs and name in logs and not math.isfinite(float(logs[name])):
+                raise FloatingPointError(
+                    f"The {said} is {float(logs[name])} at step {state.global_step}: the training came apart and was stopped. Lower "
+                    "learning_rate in the training configuration, or see whether the dataset holds rows that are no text."
+                )
         if logs and "eval_loss" in logs:
             self.pipes.log.info(f"step {state.global_step}/{state.max_steps}  loss on what is held out {logs['eval_loss']:.3f}")
             self.pipes.report_custom_message({"step": state.global_step, "held_out_loss": float(logs["eval_loss"])})
@@ -117,14 +152,10 @@ class StepReporter(TrainerCallback):
             return
         seconds = time.monotonic() - self.started
         done = state.global_step - self.first_step
-        speed = self.tokens / seconds
+        tokens = self.tokens * self.processes
+        speed = tokens / seconds
         left = seconds / max(done, 1) * (state.max_steps - state.global_step)
         loss = float(logs["loss"])
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss is {loss} at step {state.global_step}: the training came apart and was stopped. Lower learning_rate in the training "
-                "configuration, or see whether the dataset holds rows that are no text."
-            )
         rate = float(logs.get("learning_rate", 0))
         margin = f"  margin {float(logs[MARGIN]):+.3f}" if MARGIN in logs else ""
         self.pipes.log.info(
@@ -132,7 +163,7 @@ class StepReporter(TrainerCallback):
             f"{left // 60:.0f}:{left % 60:02.0f} left"
         )
         told = {"step": state.global_step, "steps": state.max_steps, "loss": loss, "learning_rate": rate}
-        self.pipes.report_custom_message({**told, "tokens": self.tokens, "seconds": seconds})
+        self.pipes.report_custom_message({**told, "tokens": tokens, "seconds": seconds})
 
 
 class LineageKeeper(TrainerCallback):

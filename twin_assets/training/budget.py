@@ -62,10 +62,12 @@ def estimate(training_file: Path, axolotl: Mapping[str, Any], expected: Expected
         axolotl: The recipe, with the bound on the steps.
         expected: What the recipe says of its speed and price.
     """
-    lengths = [_tokens(json.loads(line)) for line in training_file.read_text(encoding="utf-8").splitlines()]
+    lengths = [_tokens(json.loads(line)) for line in training_file.read_text(encoding="utf-8").split("\n") if line]
     longest = int(axolotl.get("sequence_len", 2048))
-    tokens = sum(min(length, longest) for length in lengths) * float(axolotl.get("num_epochs", 1))
-    steps = _steps(axolotl, len(lengths), max(expected.gpus, 1) if expected else 1)
+    once = sum(min(length, longest) for length in lengths)
+    tokens = once * float(axolotl.get("num_epochs", 1))
+    rows = math.ceil(once / longest) if axolotl.get("sample_packing") else len(lengths)
+    steps = _steps(axolotl, rows, max(expected.gpus, 1) if expected else 1)
     if "max_steps" in axolotl and axolotl["max_steps"] < steps:
         tokens *= axolotl["max_steps"] / steps
     if expected is None:
@@ -167,6 +169,6 @@ def _tokens(row: Mapping[str, Any]) -> int:
     return round(sum(len(turn["content"].split()) for turn in turns) * TOKENS_PER_WORD) + TOKENS_AROUND
 
 
-def _steps(axolotl: Mapping[str, Any], examples: int, gpus: int) -> int:
+def _steps(axolotl: Mapping[str, Any], rows: int, gpus: int) -> int:
     batch = int(axolotl.get("micro_batch_size", 1)) * int(axolotl.get("gradient_accumulation_steps", 1)) * gpus
-    return max(1, math.ceil(math.ceil(examples / batch) * float(axolotl.get("num_epochs", 1))))
+    return max(1, math.ceil(math.ceil(rows / batch) * float(axolotl.get("num_epochs", 1))))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import platform
 import shutil
 from collections.abc import Iterable, Mapping
@@ -201,7 +200,6 @@ def make_room(plan: Plan) -> None:
 def _write(plan: Plan, training_file: Path, data: str, base_model: str, first: str, beside: str, bf16: bool) -> Path:
     config = {
         **plan.recipe,
-        **_bounded(plan.recipe, len(training_file.read_text(encoding="utf-8").splitlines())),
         "bf16": bool(plan.recipe.get("bf16")) and bf16,
         "base_model": base_model,
         **({"lora_model_dir": first} if plan.after else {}),
@@ -348,14 +346,6 @@ def _held_out(recipe: Mapping[str, Any], data: str) -> dict[str, Any]:
     if recipe.get("rl") or recipe.get("val_set_size") or recipe.get("test_datasets"):
         return {}
     return {"test_datasets": [{"path": str(Path(data).with_name(HELD_OUT)), "split": "train", **SFT_DATA}], "eval_sample_packing": False}
-
-
-def _bounded(recipe: dict[str, Any], examples: int) -> dict[str, int]:
-    """``max_steps`` as a bound: transformers takes it for the number of steps, beyond the epochs."""
-    if "max_steps" not in recipe:
-        return {}
-    batch = recipe.get("micro_batch_size", 1) * recipe.get("gradient_accumulation_steps", 1)
-    return {"max_steps": min(recipe["max_steps"], math.ceil(math.ceil(examples / batch) * recipe.get("num_epochs", 1)))}
 
 
 def _remove_unfinished(plan: Plan) -> None:

@@ -40,6 +40,20 @@ def test_tokens_hours_and_dollars_follow_from_the_words_and_the_epochs(conversat
     assert once.figures == {"expected_tokens": 13_200, "expected_hours": 0.0037, "expected_dollars": 0.0132, "expected_instance": "ml.x"}
 
 
+def test_packed_rows_and_gpus_make_fewer_steps_of_an_epoch(conversations: Path) -> None:
+    packed = {"num_epochs": 2, "micro_batch_size": 2, "sequence_len": 1024, "sample_packing": True}
+    assert estimate(conversations, {**packed, "max_steps": 14}, EXPECTED).tokens == 26_400
+    assert estimate(conversations, {**packed, "max_steps": 7}, EXPECTED).tokens == 13_200
+    eight = EXPECTED.model_copy(update={"gpus": 8})
+    assert estimate(conversations, {**packed, "max_steps": 1}, eight).tokens == 13_200
+
+
+def test_lines_end_where_json_lines_end(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "assistant", "content": "one\x85two\u2028three"}]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert estimate(tmp_path / "train.jsonl", {}, None).tokens == 34
+
+
 def test_both_answers_of_a_pair_count(tmp_path: Path) -> None:
     pair = {"messages": [], "chosen": {"content": "word " * 100}, "rejected": {"content": "word " * 100}}
     (tmp_path / "pairs.jsonl").write_text(json.dumps(pair))

@@ -103,13 +103,6 @@ def test_an_override_makes_another_model_unless_it_says_what_holds_anyway(tmp_pa
     assert found.recipe.get("max_steps") == {3: 3, 0: None}.get(own.get("max_steps", 120), 120)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("bound", "examples", "steps"), [(120, 109, 84), (120, 480, 120), (2, 8, 2)])
-def test_steps_are_bounded_by_the_epochs_and_by_the_setting(tmp_path: Path, bound: int, examples: int, steps: int) -> None:
-    recipe = {"micro_batch_size": 4, "num_epochs": 3, "max_steps": bound}
-    assert trainer._bounded(recipe, examples) == {"max_steps": steps}
-    assert trainer._bounded({"num_epochs": 3}, examples) == {}
-
-
 def test_no_trainer_environment_is_said_before_anything_starts(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(TwinError, match="make setup"):
         trainer.write_config(plan, tmp_path / "train.jsonl", Settings(home=tmp_path, trainer_python=tmp_path / "python"))
@@ -260,59 +253,6 @@ def test_the_adapter_is_known_by_its_hash(plan: Plan) -> None:
     _adapter(plan)
     figures = mark_finished(plan, [{"step": 1, "loss": 3.0, "tokens": 50, "seconds": 1.0}])
     assert figures["adapter_sha256"] == hashlib.sha256(b"{}").hexdigest()
-
-
-def test_the_plug_in_measures_a_few_of_the_held_out_passages_before_and_after() -> None:
-    settings = Settings()
-    if not settings.trainer_python.exists():
-        pytest.skip("no trainer environment: run `make setup`")
-    code = """
-from types import SimpleNamespace as N
-from dagster_pipes import open_dagster_pipes
-from twin_assets.training.axolotl_plugin import StepReporter
-
-class Rows(list):
-    def select(self, places):
-        return Rows(self[place] for place in places)
-
-def reporter(rows):
-    trainer = N(data_collator=lambda batch: batch, eval_dataset=rows, evaluate=lambda: measured.append(trainer.eval_dataset))
-    return StepReporter(trainer)
-
-def after(one, step):
-    control = N(should_evaluate=False)
-    one.on_step_end(None, N(global_step=step, max_steps=9), control)
-    return control.should_evaluate
-
-open_dagster_pipes()
-measured = []
-one = reporter(Rows(range(100)))
-one.on_train_begin(None, N(global_step=0, max_steps=9), None)
-assert measured == [list(range(0, 100, 9))], measured
-one.on_train_begin(None, N(global_step=5, max_steps=9), None)
-assert len(measured) == 1
-assert (after(one, 8), after(one, 9), after(reporter(None), 9)) == (False, True, False)
-"""
-    environment = {**os.environ, **trainer_environment(settings, {}), "PYTHONWARNINGS": "ignore"}
-    ended = subprocess.run([str(settings.trainer_python), "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-
-
-@pytest.mark.parametrize(("loss", "stops"), [("2.5", False), ("nan", True), ("inf", True)])
-def test_a_loss_that_is_no_number_stops_the_training(loss: str, stops: bool) -> None:
-    settings = Settings()
-    if not settings.trainer_python.exists():
-        pytest.skip("no trainer environment: run `make setup`")
-    code = (
-        "from types import SimpleNamespace as N; from twin_assets.training.axolotl_plugin import StepReporter\n"
-        "from dagster_pipes import open_dagster_pipes; open_dagster_pipes()\n"
-        "reporter = StepReporter(N(data_collator=lambda batch: batch)); state = N(global_step=3, max_steps=9)\n"
-        f"reporter.on_train_begin(None, state, None); reporter.on_log(None, state, None, logs={{'loss': float('{loss}')}})"
-    )
-    environment = {**os.environ, **trainer_environment(settings, {}), "PYTHONWARNINGS": "ignore"}
-    ended = subprocess.run([str(settings.trainer_python), "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert (ended.returncode != 0) is stops, ended.stderr
-    assert ("came apart" in ended.stderr) is stops
 
 
 def test_a_training_that_goes_on_is_another_one_for_other_pairs_or_another_beginning(tmp_path: Path) -> None:
