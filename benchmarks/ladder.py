@@ -141,7 +141,7 @@ def _prepare(name: str, sources: Sequence[Path], to: str) -> None:
 def _dataset(author: Author, variant: Variant) -> Dataset:
     settings = author.settings.model_copy(update={"max_passages": variant.passages, "prompt_kinds": variant.kinds})
     parts = split(load_documents(author.database, author.name), settings.held_out_share)
-    notes = notes_for(Retriever(author.database, settings), author.name, parts) if "rag" in settings.prompt_weights else None
+    notes = notes_for(Retriever(author.database, settings), author.name) if "rag" in settings.prompt_weights else None
     found = build_dataset(author.name, parts, settings, notes)
     return replace(found, train=[_without_points(example) for example in found.train]) if variant.prompt == "title" else found
 

@@ -51,7 +51,7 @@ DATASET_SETTINGS = (
     kinds={"python", "parquet"},
     owners=["team:twin"],
     tags={"cost": "cpu"},
-    code_version="3",
+    code_version="4",
 )
 def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
     """Prompts made for the author's **verbatim** passages: what the twin learns from.
@@ -70,7 +70,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
             context.log.info(why)
             return dg.MaterializeResult(metadata={"pending": why, **published.figures}, data_version=dg.DataVersion(published.version))
         parts = split(documents, settings.held_out_share)
-        notes = notes_for(Retriever(platform.database(), settings), author, parts) if "rag" in settings.prompt_weights else None
+        notes = notes_for(Retriever(platform.database(), settings), author) if "rag" in settings.prompt_weights else None
         teacher = teacher_of(settings, platform.artifacts().root / author / TEACHER)
         dataset = build_dataset(author, parts, settings, notes, teacher)
     except TwinError as error:

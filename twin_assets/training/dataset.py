@@ -70,6 +70,8 @@ class Dataset:
             and those with a leak.
         duplicates: How many passages were dropped because they repeat another one.
         foreign: How many documents were left out because they are not in the author's main language.
+        marked: How many passages were dropped because they hold what a chat template reads as a role marker, or control characters.
+        overlong: How many passages were dropped because they have far more characters than their words say.
     """
 
     author: str
@@ -79,6 +81,8 @@ class Dataset:
     withheld: frozenset[UUID] = frozenset()
     duplicates: int = 0
     foreign: int = 0
+    marked: int = 0
+    overlong: int = 0
 
     @property
     def version(self) -> str:
@@ -102,6 +106,8 @@ class Dataset:
             "leaks_dropped": sum(self.leaks.values()),
             "duplicates_dropped": self.duplicates,
             "documents_in_other_languages": self.foreign,
+            "marked_dropped": self.marked,
+            "overlong_dropped": self.overlong,
             **{f"prompts_{kind}": sum(example.prompt_kind == kind for example in self.train) for kind in PROMPT_KINDS},
         }
 
@@ -116,7 +122,7 @@ def write_dataset(dataset: Dataset, directory: Path) -> None:
         "author": dataset.author,
         "leaks": json.dumps(dataset.leaks),
         "withheld": json.dumps(sorted(map(str, dataset.withheld))),
-        "dropped": json.dumps([dataset.duplicates, dataset.foreign]),
+        "dropped": json.dumps([dataset.duplicates, dataset.foreign, dataset.marked, dataset.overlong]),
     }
     for name, examples in (("train", dataset.train), ("held_out", dataset.held_out)):
         table = pa.Table.from_pylist([_row(example) for example in examples], schema=_schema())
@@ -179,9 +185,13 @@ from the author's other documents, as a draft is written (rag), some with the wo
 plainly (rewrite), and some ask for code: {_prompt_kinds(dataset.train)}. Words of a prompt that are not by rule are by: {_sources(dataset.train)}.
 **The split** is by document and date: the newest documents are held out. No document is in both.
 **Balance**: where there were more passages than are learned from, each register and length got places by the square root of what it has.
-**Leaks**: training passages with the words of a held-out one, half of its 5-word shingles, or a run of 13 words were dropped: {leaks}.
+**Leaks**: training passages with the words of a held-out one, half of its 5-word shingles, or a run of 13 words were dropped: {leaks}
+(prompt: what would have been asked with shows one). Nor does a note or a beginning in a prompt: 13 words in a row of one, or half of the
+shingles of a part of 20 words or more.
 **Repetitions**: {dataset.duplicates} passages that share half of the shorter one's 5-word shingles with another one were dropped, and
 {dataset.foreign} documents in another language than most of the prose.
+**Not for training**: {dataset.marked} passages that hold a role marker of a chat template (as `<filename>` or `[INST]`) or control
+characters were dropped, and {dataset.overlong} with more than 12 characters for each word of the longest passage.
 **Provenance**: each row has its document, where the answer begins in it, what made the prompt, and the prompt's hash.
 **Licence**: the texts belong to their author and are used with the author's consent; this dataset grants nobody any right to them.
 """

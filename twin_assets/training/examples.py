@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from uuid import UUID, uuid5
@@ -17,7 +17,7 @@ from twin_assets.features.search import Filters
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import CODE, Dataset, Example, PromptKind, SplitName, length_band
-from twin_assets.training.leaks import Said, duplicates, find_leaks
+from twin_assets.training.leaks import HeldOut, LeakKind, Said, duplicates, find_leaks
 from twin_assets.training.passages import SHORTEST_DOCUMENT_WORDS, passages
 from twin_assets.training.teacher import Teacher, Told
 from twin_assets.writing.batch import asked_words
@@ -28,14 +28,20 @@ log = structlog.get_logger(__name__)
 MAX_HELD_OUT = 100
 LONGEST_EXAMPLE = 330
 """Words of prompt and answer together: about 480 tokens, which every recipe reads whole."""
+MOST_CHARACTERS = 12
+"""Of a word, on average: a text with more has long links, a blob, or no blanks between its words, and is longer than its words say."""
+LONGEST_SUBJECT = 300
+FIRST_WORDS = 6
+"""Words of a passage's own first sentence that may ask for it: a longer run would teach to copy."""
 TAIL_WORDS = 60
 MIN_BEFORE_WORDS = 20
 RULE = "rule"
 
-Notes = Callable[[Document, str], Sequence[str]]
-"""What the twin would be shown beside a prompt, from the author's other documents."""
+Notes = Callable[[Set[UUID], str], Sequence[str]]
+"""What the twin would be shown beside a prompt, from the author's documents without these."""
 
 _HEADING = re.compile(r"^(?:(?P<fence>```|~~~)|#{1,6}\s+(?P<heading>.+?)\s*#*$)", re.MULTILINE)
+_WITHOUT_BLANKS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _FIRST_SENTENCE = re.compile(r".+?(?:[.!?…](?=\s)|\n|\Z)", re.DOTALL)
 _HOW_TO_ADD = "Add more of the author's writing (`twin add NAME --source PATH_OR_URL`), or lower TWIN_MIN_TRAINING_WORDS."
 
@@ -97,72 +103,93 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
         TooLittleText: When there is less prose than ``min_training_words``, or nothing to hold out.
         ChatDownError: When the teacher cannot be asked.
     """
-    spoken, foreign = _in_main_language(split.train)
+    main = _main_language(split.train)
+    spoken = _in_language(split.train, main)
     _require_enough(author, spoken, settings)
-    held_out = spread(_cuts(split.held_out, settings), MAX_HELD_OUT)
-    candidates = _cuts(spoken, settings)
-    leaks = {leak.train: leak.kind for leak in find_leaks(candidates, held_out)}
-    clean = [cut for cut in candidates if cut.id not in leaks]
-    repeated = duplicates(clean)
-    train = balanced([cut for cut in clean if cut.id not in repeated], settings.max_passages)
-    if not train or not held_out:
-        purpose = "hold out for the evaluation" if train else "train on"
-        raise TooLittleText(f"{author} has no passage to {purpose} that is not a copy of another one. {_HOW_TO_ADD}")
-    phrases = _key_phrases([cut.answer for cut in [*train, *held_out]], fitted_on=len(train))
     weights = settings.prompt_weights
+    withheld = _cuts(split.held_out, settings)
+    unseen = HeldOut(withheld)
+    held_out = spread([cut for cut in withheld if _spoken(cut.document, main) and not _unfit(cut, settings)], MAX_HELD_OUT)
+    prose, code = _cuts(spoken, settings), _files(split.train, settings) if weights.get(CODE) else []
+    sifted = _sift([*prose, *code], unseen, settings)
+    files = {cut.id for cut in code}
+    train = balanced([cut for cut in sifted.kept if cut.id not in files], settings.max_passages)
+    if not train:
+        raise TooLittleText(f"{author} has no passage to train on: of {len(prose)}, {sifted}. {_HOW_TO_ADD}")
+    if not held_out:
+        raise TooLittleText(
+            f"{author} has no passage to hold out for the evaluation: of {len(withheld)} in the {len(split.held_out)} newest documents none "
+            f"is of a length that can be asked for, and in the language that most of the older ones are in ({main or 'unknown'}). {_HOW_TO_ADD}"
+        )
+    phrases = _key_phrases([cut.answer for cut in [*train, *held_out]], fitted_on=len(train))
     told = teacher.teach({cut.id: cut.answer for cut in train}) if teacher else {}
-    asking = _Asking(weights, notes, told, teacher.source if teacher else RULE)
+    hidden = {document.id for document in split.held_out} | {cut.document.id for cut in [*prose, *code] if cut.id in sifted.leaks}
+    asking = _Asking(weights, notes, told, teacher.source if teacher else RULE, unseen, hidden)
     examples = [asking.example(cut, found) for cut, found in zip(train, phrases[: len(train)], strict=True)]
-    examples += _code(split.train, settings, round(len(train) * weights.get("code", 0) / sum(weights.values())))
+    examples += _code([cut for cut in sifted.kept if cut.id in files], round(len(train) * weights.get(CODE, 0) / sum(weights.values())))
+    showing = {example.id for example in examples if unseen.shown_by(example)}
     asked = [
         _asked(cut, "brief", messages(_brief(cut, found)), "held_out") for cut, found in zip(held_out, phrases[len(train) :], strict=True)
     ]
-    leaking = {cut.document.id for cut in candidates if cut.id in leaks}
     dataset = Dataset(
         author=author,
-        train=examples,
+        train=[example for example in examples if example.id not in showing],
         held_out=asked,
-        leaks=dict(sorted(Counter(leaks.values()).items())),
-        withheld=frozenset({document.id for document in split.held_out} | leaking),
-        duplicates=len(repeated),
-        foreign=len(foreign),
+        leaks=dict(sorted(Counter([*sifted.leaks.values(), *("prompt" for _ in showing)]).items())),
+        withheld=frozenset(hidden | {example.document_id for example in examples if example.id in showing}),
+        duplicates=sifted.repeated,
+        foreign=len(split.train) - len(spoken),
+        marked=sifted.marked,
+        overlong=sifted.overlong,
     )
     log.info("dataset_built", author=author, version=dataset.version, **dataset.figures)
     return dataset
 
 
-def notes_for(retriever: Retriever, author: str, split: Split) -> Notes:
-    """Retrieval as drafts get it, from the other documents that are learned from.
+def notes_for(retriever: Retriever, author: str) -> Notes:
+    """Retrieval as drafts get it.
 
     Raises:
         TwinError: When nothing of the author's was embedded yet.
     """
-    withheld = {document.id for document in split.held_out}
     if not retriever.find(author, author, 1):
         raise TwinError(
             f"Nothing of {author}'s can be searched yet, which prompts of kind rag need. Materialize features/embeddings first."
         )
 
-    def notes(document: Document, query: str) -> list[str]:
-        others = Filters(exclude=frozenset(withheld | {document.id}))
+    def notes(hidden: Set[UUID], query: str) -> list[str]:
+        others = Filters(exclude=frozenset(hidden))
         return [passage.text for passage in retriever.find(author, query, retriever.settings.context_passages, others)]
 
     return notes
 
 
-def _in_main_language(documents: Sequence[Document]) -> tuple[list[Document], list[Document]]:
-    """Documents in the language that most of the author's prose is in, or in one that nobody could tell; and the others."""
+def _main_language(documents: Sequence[Document]) -> str | None:
+    """The language that most of the author's prose is in."""
     words: Counter[str] = Counter()
     for document in documents:
         if document.language:
             words[document.language] += document.voice_words
-    main = min(words, key=lambda language: (-words[language], language), default=None)
-    foreign = [document for document in documents if document.language not in (main, None)]
-    return [document for document in documents if document.language in (main, None)], foreign
+    return min(words, key=lambda language: (-words[language], language), default=None)
+
+
+def _spoken(document: Document, language: str | None) -> bool:
+    """Whether it is in a language, or in one that nobody could tell."""
+    return document.language in (language, None)
+
+
+def _in_language(documents: Sequence[Document], language: str | None) -> list[Document]:
+    return [document for document in documents if _spoken(document, language)]
 
 
 def _require_enough(author: str, documents: Sequence[Document], settings: Settings) -> None:
     words = sum(document.voice_words for document in documents)
+    characters = sum(len(document.text_for_voice) for document in documents)
+    if sum(len(_WITHOUT_BLANKS.findall(document.text_for_voice)) for document in documents) > characters / 2:
+        raise TooLittleText(
+            f"{author}'s prose ({characters:,} characters) is in a script that sets no blanks between words, such as Chinese, Japanese or "
+            f"Thai. Passages are measured in words between blanks, of which it has {words:,}, so a twin cannot be trained on it."
+        )
     missing = settings.min_training_words - words
     if missing > 0:
         raise TooLittleText(
@@ -176,15 +203,55 @@ def _cuts(documents: Iterable[Document], settings: Settings) -> list[Cut]:
     for document in documents:
         for start, end in passages(document.text_for_voice, settings.passage_min_words, settings.passage_max_words):
             cut = _cut(document, start, document.text_for_voice[start:end])
-            if cut:
-                found.setdefault(cut.id, cut)
+            found.setdefault(cut.id, cut)
     return list(found.values())
 
 
-def _cut(document: Document, start: int, answer: str) -> Cut | None:
-    if plain(answer) != answer:  # a role marker in an answer would be trained as one
-        return None
+def _cut(document: Document, start: int, answer: str) -> Cut:
     return Cut(uuid5(document.id, hashlib.sha256(answer.encode()).hexdigest()), document, start, answer)
+
+
+def _files(documents: Sequence[Document], settings: Settings) -> list[Cut]:
+    """Whole files of the author's code."""
+    cuts = []
+    for document in documents:
+        text = document.text_for_rag.strip()
+        if document.kind == CODE and SHORTEST_DOCUMENT_WORDS <= len(text.split()) <= settings.passage_max_words:
+            cuts.append(_cut(document, document.text_for_rag.find(text), text))
+    return cuts
+
+
+def _unfit(cut: Cut, settings: Settings) -> str | None:
+    """Why a passage cannot be an answer; None where it can."""
+    if plain(cut.answer) != cut.answer:
+        return "marked"  # a role marker in an answer would be trained as one
+    return "overlong" if len(cut.answer) > MOST_CHARACTERS * settings.passage_max_words else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sifted:
+    """Passages that may be learned from, and how many may not."""
+
+    kept: list[Cut]
+    leaks: Mapping[UUID, LeakKind]
+    repeated: int
+    marked: int
+    overlong: int
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.leaks)} repeat held-out ones, {self.repeated} repeat one another, {self.marked} hold what a model reads as a role "
+            f"marker, and {self.overlong} have too many characters"
+        )
+
+
+def _sift(candidates: Sequence[Cut], unseen: HeldOut, settings: Settings) -> _Sifted:
+    leaks: dict[UUID, LeakKind] = {leak.train: leak.kind for cut in candidates for leak in unseen.repeated_by(cut)}
+    unfit = {cut.id: why for cut in candidates if cut.id not in leaks and (why := _unfit(cut, settings))}
+    clean = [cut for cut in candidates if cut.id not in leaks and cut.id not in unfit]
+    repeated = duplicates(clean)
+    why = Counter(unfit.values())
+    return _Sifted([cut for cut in clean if cut.id not in repeated], leaks, len(repeated), why["marked"], why["overlong"])
 
 
 def spread(candidates: Sequence[AnyPlaced], limit: int) -> list[AnyPlaced]:
@@ -234,6 +301,8 @@ class _Asking:
     notes: Notes | None
     told: Mapping[UUID, Told]
     source: str
+    unseen: HeldOut
+    hidden: Set[UUID]
 
     def example(self, cut: Cut, phrases: Sequence[str]) -> Example:
         """An example of the kind that the passage's id chooses; one for which that kind does not do is a brief."""
@@ -246,12 +315,21 @@ class _Asking:
         if kind == "continue":
             made = _by_continuing(cut, brief)
         elif kind == "rag" and self.notes:
-            made = _by_notes(cut, brief, self.notes)
+            made = self._by_notes(cut, brief, self.notes)
         elif kind == "rewrite" and told:
             made = _asked(cut, "rewrite", messages(replace(brief, prompt="", phrases=(), wish="rewrite", given=told.neutral)))
-        if made is None or not _fits(made):
+        if made is None or not _fits(made) or self.unseen.shown_by(made):
             made = _asked(cut, "brief", messages(brief))
         return replace(made, prompt_source=self.source) if told else made
+
+    def _by_notes(self, cut: Cut, brief: Brief, notes: Notes) -> Example | None:
+        """The same brief with notes from the author's other documents, as a draft is written: none that gives the answer or a held-out one."""
+        shown = [note for note in notes(self.hidden | {cut.document.id}, brief.prompt) if not self._tells(note, cut)]
+        return _asked(cut, "rag", messages(brief, shown)) if shown else None
+
+    def _tells(self, note: str, cut: Cut) -> bool:
+        said = Said(cut.id, note)
+        return bool(find_leaks([said], [cut]) or self.unseen.repeated_by(said))
 
 
 def _chosen(key: UUID, weights: Mapping[str, float]) -> str:
@@ -264,16 +342,9 @@ def _chosen(key: UUID, weights: Mapping[str, float]) -> str:
 
 
 def _fits(example: Example) -> bool:
-    return sum(len(turn["content"].split()) for turn in example.messages) <= LONGEST_EXAMPLE
-
-
-def _by_notes(cut: Cut, brief: Brief, notes: Notes) -> Example | None:
-    """The same brief with notes from the author's other documents, as a draft is written: not with the answer among them."""
-    found = list(notes(cut.document, brief.prompt))
-    beside = [Said(UUID(int=place), note) for place, note in enumerate(found)]
-    copies = {leak.train.int for leak in find_leaks(beside, [cut])}
-    kept = [note for place, note in enumerate(found) if place not in copies]
-    return _asked(cut, "rag", messages(brief, kept)) if kept else None
+    words = sum(len(turn["content"].split()) for turn in example.messages)
+    characters = sum(len(turn["content"]) for turn in example.messages)
+    return words <= LONGEST_EXAMPLE and characters <= MOST_CHARACTERS * LONGEST_EXAMPLE
 
 
 def _by_continuing(cut: Cut, brief: Brief) -> Example | None:
@@ -284,18 +355,13 @@ def _by_continuing(cut: Cut, brief: Brief) -> Example | None:
 
 
 def _brief(cut: Cut, phrases: Sequence[str]) -> Brief:
-    return Brief(_topic(cut, phrases), cut.document.platform, asked_words(len(cut.answer.split())), tuple(phrases))
+    return Brief(_topic(cut, phrases)[:LONGEST_SUBJECT], cut.document.platform, asked_words(len(cut.answer.split())), tuple(phrases))
 
 
-def _code(documents: Sequence[Document], settings: Settings, limit: int) -> list[Example]:
-    """Whole files of the author's code, asked for by what they are called and how they describe themselves."""
-    cuts = []
-    for document in documents:
-        text = document.text_for_rag.strip()
-        if document.kind == CODE and SHORTEST_DOCUMENT_WORDS <= len(text.split()) <= settings.passage_max_words:
-            cuts.append(_cut(document, document.text_for_rag.find(text), text))
+def _code(cuts: Sequence[Cut], limit: int) -> list[Example]:
+    """Files of the author's code, asked for by what they are called and how they describe themselves."""
     found = []
-    for cut in spread([cut for cut in cuts if cut], limit):
+    for cut in spread(cuts, limit):
         described = _FIRST_COMMENT.search(cut.answer)
         subject = ": ".join(part for part in (cut.document.title, described and " ".join(described["said"].split())) if part)
         found.append(_asked(cut, "code", messages(Brief(subject, "code"))))
@@ -331,7 +397,7 @@ def _topic(cut: Cut, phrases: Sequence[str]) -> str:
         return f"{document.title} ({heading})" if heading and heading != document.title else document.title
     match = _FIRST_SENTENCE.match(answer)
     first = match.group() if match else answer
-    return heading or ", ".join([phrase for phrase in phrases if phrase in first] or phrases[:2]) or first.strip()
+    return heading or ", ".join([phrase for phrase in phrases if phrase in first] or phrases[:2]) or " ".join(first.split()[:FIRST_WORDS])
 
 
 def nearest_heading(markdown: str, passage: str) -> str | None:

@@ -19,7 +19,7 @@ _MARKERS = re.compile(
     r"|<(?:repo_name|reponame|file_sep|filename|gh_stars|issue_(?:start|comment|closed)|jupyter_\w{1,30}|empty_output)>",
     re.IGNORECASE,
 )
-_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\ud800-\udfff]")
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SENTENCE_END = re.compile(r"""[.!?…]["'”’)\]*_]*(?=\s|$)""")
 _PLATFORMS = {
     "linkedin": "LinkedIn post",

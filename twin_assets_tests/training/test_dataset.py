@@ -1,6 +1,6 @@
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -18,7 +18,7 @@ from twin_assets.cleaning.documents import Document, Split
 from twin_assets.settings import Settings
 from twin_assets.training.dataset import PROMPT_KINDS, Dataset, load_dataset, write_dataset
 from twin_assets.training.examples import Cut, TooLittleText, balanced, build_dataset, nearest_heading
-from twin_assets.training.leaks import duplicates, find_leaks
+from twin_assets.training.leaks import HeldOut, duplicates, find_leaks
 from twin_assets.writing.prompts import Brief, messages
 
 NAMESPACE = UUID(int=7)
@@ -181,9 +181,9 @@ def _kinds(dataset: Dataset) -> dict[str, int]:
 def test_passages_are_asked_for_in_several_ways_and_held_out_ones_by_a_brief(settings: Settings, split: Split) -> None:
     split.train[0] = document(0, prose(0, paragraphs=9))
     chosen = settings.model_copy(update={"prompt_kinds": "brief,rag,continue"})
-    dataset = build_dataset("ada", split, chosen, lambda document, query: [f"A note for {document.title}."])
+    dataset = build_dataset("ada", split, chosen, lambda hidden, query: [f"A note for {query}."])
     assert set(_kinds(dataset)) == {"brief", "rag", "continue"}
-    assert dataset == build_dataset("ada", split, chosen, lambda document, query: [f"A note for {document.title}."])
+    assert dataset == build_dataset("ada", split, chosen, lambda hidden, query: [f"A note for {query}."])
     for example in dataset.train:
         asked = example.messages[-2]["content"]
         assert ("Notes from my earlier writing:\n- A note for" in asked) == (example.prompt_kind == "rag")
@@ -207,14 +207,49 @@ def test_what_is_gone_on_from_stands_right_before_the_passage(settings: Settings
 
 def test_a_note_that_holds_the_answer_is_not_shown(settings: Settings, split: Split) -> None:
     chosen = settings.model_copy(update={"prompt_kinds": "rag"})
-    dataset = build_dataset("ada", split, chosen, lambda document, query: [document.text_for_voice.upper()])
+    texts = {one.title: one.text_for_voice for one in split.train}
+    dataset = build_dataset("ada", split, chosen, lambda hidden, query: [texts[query].upper()])
     assert _kinds(dataset) == {"brief": len(dataset.train)}
+
+
+def test_notes_with_held_out_text_are_not_shown_and_what_leaks_is_not_found(settings: Settings, split: Split) -> None:
+    chosen = settings.model_copy(update={"prompt_kinds": "rag"})
+    leaking = document(50, f"{split.held_out[0].text_for_voice}\n\n{prose(777, 4, 95)}")
+    told, hidden = split.held_out[1].text_for_voice.split("\n\n")[1], set[UUID]()
+
+    def notes(without: Set[UUID], query: str) -> list[str]:
+        hidden.update(without)
+        return [told, f"A note for {query}."]
+
+    dataset = build_dataset("ada", Split([*split.train, leaking], split.held_out), chosen, notes)
+    assert _kinds(dataset) == {"rag": len(dataset.train)}
+    assert not any(told[:60] in example.messages[-2]["content"] for example in dataset.train)
+    assert {leaking.id, *(one.id for one in split.held_out)} <= hidden
+    assert not [leak for example in dataset.train for leak in HeldOut(dataset.held_out).shown_by(example)]
+
+
+@pytest.mark.parametrize(("paragraphs", "words"), [(2, 100), (1, 190), (4, 50)])
+def test_nothing_goes_on_from_held_out_text(settings: Settings, split: Split, paragraphs: int, words: int) -> None:
+    held_out = [document(number, prose(number, paragraphs, words)) for number in range(100, 104)]
+    copied = document(50, f"{held_out[0].text_for_voice}\n\n{prose(777, 4, 95)}")
+    chosen = settings.model_copy(update={"prompt_kinds": "continue"})
+    dataset = build_dataset("ada", Split([*split.train, copied], held_out), chosen)
+    found = [example for example in dataset.train if example.document_id == copied.id]
+    assert {example.prompt_kind for example in found} == {"brief", "continue"}
+    assert not [leak for example in dataset.train for leak in HeldOut(dataset.held_out).shown_by(example)]
+
+
+def test_a_passage_whose_title_tells_a_held_out_one_is_not_asked_for(settings: Settings, split: Split) -> None:
+    telling = document(50, title=" ".join(split.held_out[0].text_for_voice.split()[:14]))
+    dataset = build_dataset("ada", Split([*split.train, telling], split.held_out), settings.model_copy(update={"prompt_kinds": "brief"}))
+    assert dataset.leaks.keys() == {"prompt"} and telling.id in dataset.withheld
+    assert telling.id not in {example.document_id for example in dataset.train}
 
 
 def test_a_prompt_too_long_to_be_read_whole_becomes_a_brief(settings: Settings, split: Split) -> None:
     chosen = settings.model_copy(update={"prompt_kinds": "rag", "passage_max_words": 300})
     notes = [f"{letter}{number} " * 12 for number, letter in enumerate("abcdefghijklmnop")]
-    assert _kinds(build_dataset("ada", split, chosen, lambda document, query: notes)) == {"brief": 16}
+    assert _kinds(build_dataset("ada", split, chosen, lambda hidden, query: notes)) == {"brief": 16}
 
 
 def test_passages_that_repeat_one_another_are_learned_once(settings: Settings, split: Split) -> None:
@@ -266,6 +301,55 @@ def test_documents_in_another_language_are_not_learned_from(settings: Settings, 
     assert dataset.foreign == 1
     learned = {example.document_id for example in dataset.train}
     assert document(50).id not in learned and document(51).id in learned
+
+
+def test_an_author_of_two_languages_is_asked_for_texts_in_the_one_that_is_learned(settings: Settings, split: Split) -> None:
+    spoken = [replace(one, language="en") for one in split.train]
+    german, english = replace(split.held_out[0], language="de"), replace(split.held_out[1], language="en")
+    copied = replace(document(50, german.text_for_voice), language="en")
+    dataset = build_dataset("ada", Split([*spoken, copied], [german, english]), settings)
+    assert {example.document_id for example in dataset.held_out} == {english.id}
+    assert dataset.leaks == {"exact": 2} and {copied.id, german.id} <= dataset.withheld
+    with pytest.raises(TooLittleText, match="in the language that most of the older ones are in"):
+        build_dataset("ada", Split(spoken, [german]), settings)
+
+
+def test_a_script_without_blanks_is_refused_with_the_reason(settings: Settings, split: Split) -> None:
+    chinese = [document(number, "今天我们在厨房里做泡菜盐水和黄瓜放进罐子。" * 20) for number in range(16)]
+    with pytest.raises(TooLittleText, match="no blanks between words, such as Chinese"):
+        build_dataset("ada", Split(chinese, split.held_out), settings)
+
+
+def test_what_has_too_many_characters_or_a_role_marker_is_counted(settings: Settings, split: Split) -> None:
+    clean = build_dataset("ada", split, settings)
+    long, next_line, marked = (f"{'x' * 5000} {prose(50, 1)}", f"a\x85b {prose(51, 1)}", f"Take <filename>. {prose(52, 1)}")
+    odd = [document(50 + number, text) for number, text in enumerate((long, next_line, marked))]
+    dataset = build_dataset("ada", Split([*split.train, *odd], split.held_out), settings)
+    assert (dataset.marked, dataset.overlong) == (2, 1)
+    assert len(dataset.train) == len(clean.train)
+    titled = document(60, title="y" * 5000)
+    asked = build_dataset("ada", Split([*split.train, titled], split.held_out), settings).train
+    assert max(len(turn["content"]) for example in asked for turn in example.messages) < 4000
+
+
+def test_code_that_repeats_held_out_text_or_other_code_is_not_learned_from(settings: Settings, split: Split) -> None:
+    def file(number: int, code: str) -> Document:
+        return replace(document(number, "", title=f"{number}.py"), kind="code", text_for_rag=code)
+
+    code = "\n".join(f"jar_{number} = weigh(jar_{number}, salt={number})" for number in range(9))
+    copied = file(71, f'"""{split.held_out[0].text_for_voice[:400]}"""')
+    chosen = settings.model_copy(update={"prompt_kinds": "brief=9,code"})
+    dataset = build_dataset("ada", Split([*split.train, file(70, code), copied, file(72, code)], split.held_out), chosen)
+    assert _kinds(dataset)["code"] == 1
+    assert (sum(dataset.leaks.values()), dataset.duplicates) == (1, 1)
+    assert copied.id in dataset.withheld
+
+
+def test_a_passage_is_not_asked_for_by_its_own_first_sentence(settings: Settings, split: Split) -> None:
+    silent = "And so it was that we were there and then it was not us but them who had been here before. " * 4
+    split.train.append(document(60, silent, title=None))
+    example = next(one for one in build_dataset("ada", split, settings).train if one.title is None)
+    assert example.messages[-2]["content"].endswith("about: And so it was that we")
 
 
 def test_code_is_asked_for_by_what_it_says_of_itself(settings: Settings, split: Split) -> None:

@@ -1,7 +1,10 @@
+import unicodedata
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from twin_assets.training.leaks import find_leaks
+import pytest
+
+from twin_assets.training.leaks import HeldOut, _words, find_leaks
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,46 @@ def test_the_leak_names_both_passages() -> None:
     train, clean, held_out = Text(words(0, 50)), Text(words(60, 99)), Text(words(0, 50))
     (leak,) = find_leaks([train, clean], [held_out])
     assert (leak.train, leak.held_out, leak.containment) == (train.id, held_out.id, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        (unicodedata.normalize("NFD", "Crème brûlée und Käse, très près là"), "Crème brûlée und Käse, très près là"),
+        ("The gau\u00adge reads se\u00adven, and I don't trust it", "The gauge reads seven, and I don't trust it"),
+        ("The gauge\u200b reads \ufeffseven", "the gauge reads seven"),
+        ("the ﬁrst ﬂood", "the first flood"),
+    ],
+)
+def test_the_same_words_in_another_form_of_unicode_are_exact(other: str, text: str) -> None:
+    assert kinds(other, text) == ["exact"]
+
+
+@pytest.mark.parametrize("text", ["नमस्ते हिन्दी में लिखता", "السَّلَامُ عَلَيْكُمْ", "สวัสดี ชาวโลก"])
+def test_marks_stay_with_their_word(text: str) -> None:
+    assert _words(text) == tuple(text.split())
+
+
+@dataclass(frozen=True)
+class Asking:
+    said: str
+    id: UUID = field(default_factory=uuid4)
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        return [{"role": "system", "content": words(0, 60)}, {"role": "user", "content": self.said}]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"Write about: {words(0, 13)}", True),
+        (f"Write about: {words(0, 12)}", False),  # a long title
+        (f"Write about: x\nKey points: {words(0, 8)}; {words(20, 28)}", False),
+        (f"Write about: x\nNotes:\n- {words(500, 560)}\n- {words(0, 12)} x {words(13, 24)}", True),
+        (f"Write about: {words(0, 8)}\n{words(8, 16)}\n{words(16, 24)}", True),
+        (f"Write about: {words(500, 560)}", False),
+    ],
+)
+def test_a_prompt_shows_a_passage_by_a_long_run_or_a_long_part(said: str, shown: bool) -> None:
+    assert [leak.kind for leak in HeldOut([Text(words(0, 60))]).shown_by(Asking(said))] == ["prompt"] * shown
