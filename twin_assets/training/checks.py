@@ -11,47 +11,39 @@ from twin_assets.resources import PlatformResource
 from twin_assets.training import quality
 from twin_assets.training.assets import DATASET, NO_PREFERENCES, PREFERENCES, adapter_weights, instruct_dataset, preference_dataset
 from twin_assets.training.dataset import Dataset, load_dataset
-from twin_assets.training.leaks import Said, find_leaks
+from twin_assets.training.leaks import Said, given_away
 from twin_assets.training.pairs import copies
 from twin_assets.training.preferences import Preferences, load_preferences
 
 
 @dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
 def held_out_is_unseen(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
-    """No held-out passage stands in the training split, exactly or nearly: a twin graded on what it has read proves nothing."""
-    return _of_dataset(context, platform, lambda found: quality.no_leaks(find_leaks(found.train, found.held_out), len(found.held_out)))
+    """No held-out passage stands in the training split or in its prompts, exactly or nearly: a twin graded on what it has read proves nothing."""
+    return _of_dataset(context, platform, "held_out_is_unseen")
 
 
 @dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
 def answers_are_verbatim(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
     """Nearly every word of the answers stands in the author's document, in that order: a twin learns from nobody else."""
-    own = {document.id: f"{document.text_for_voice}\n{document.text_for_rag}" for document in _documents(context, platform)}
-    return _of_dataset(context, platform, lambda found: quality.answers_are_verbatim([*found.train, *found.held_out], own))
+    return _of_dataset(context, platform, "answers_are_verbatim")
 
 
 @dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
 def key_terms_are_present(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
     """What the author writes about most stands in the answers: passages that leave it out make a twin of somebody else."""
-    documents = {document.id: document.text_for_voice for document in _documents(context, platform)}
-
-    def judge(found: Dataset) -> Finding:
-        withheld = found.withheld | {example.document_id for example in found.held_out}
-        return quality.key_terms_are_present(found.train, [text for key, text in documents.items() if key not in withheld])
-
-    return _of_dataset(context, platform, judge)
+    return _of_dataset(context, platform, "key_terms_are_present")
 
 
 @dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
 def enough_to_learn_from(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
     """There are enough passages, with enough words, to hear a voice in."""
-    least = platform.settings().min_training_words
-    return _of_dataset(context, platform, lambda found: quality.enough_to_learn_from(found.train, least))
+    return _of_dataset(context, platform, "enough_to_learn_from")
 
 
 @dg.asset_check(asset=instruct_dataset, blocking=True, partitions_def=authors)
 def split_by_document_and_date(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
     """No document is on both sides, and what is held out is newer than what is learned from."""
-    return _of_dataset(context, platform, lambda found: quality.split_by_document_and_date(found.train, found.held_out))
+    return _of_dataset(context, platform, "split_by_document_and_date")
 
 
 @dg.asset_check(asset=preference_dataset, blocking=True, partitions_def=authors)
@@ -59,7 +51,7 @@ def chosen_is_verbatim(context: dg.AssetCheckExecutionContext, platform: Platfor
     """Nearly every word of the chosen texts stands in the author's document, in that order."""
 
     def judge(found: Preferences) -> Finding:
-        own = {document.id: f"{document.text_for_voice}\n{document.text_for_rag}" for document in _documents(context, platform)}
+        own = quality.own_words(_documents(context, platform))
         return quality.answers_are_verbatim(found.pairs, own, "training/preference_dataset")
 
     return _of_preferences(context, platform, judge)
@@ -67,13 +59,13 @@ def chosen_is_verbatim(context: dg.AssetCheckExecutionContext, platform: Platfor
 
 @dg.asset_check(asset=preference_dataset, blocking=True, partitions_def=authors)
 def held_out_is_in_no_pair(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
-    """No held-out passage stands in a pair, exactly or nearly, neither as chosen nor as rejected."""
+    """No held-out passage stands in a pair, exactly or nearly, neither as chosen nor as rejected nor in the prompt."""
 
     def judge(found: Preferences) -> Finding:
         texts = [Said(pair.id, text) for pair in found.pairs for text in (pair.chosen, pair.rejected)]
         dataset = _dataset(context, platform)
         held_out = dataset.held_out if dataset else []
-        return quality.no_leaks(find_leaks(texts, held_out), len(held_out))
+        return quality.no_leaks(given_away(texts, found.pairs, held_out), len(held_out))
 
     return _of_preferences(context, platform, judge)
 
@@ -96,11 +88,11 @@ def loss_fell(context: dg.AssetCheckExecutionContext, platform: PlatformResource
     return _result(quality.training_converged(model.figures if model else {}))
 
 
-def _of_dataset(
-    context: dg.AssetCheckExecutionContext, platform: PlatformResource, judge: Callable[[Dataset], Finding]
-) -> dg.AssetCheckResult:
+def _of_dataset(context: dg.AssetCheckExecutionContext, platform: PlatformResource, name: str) -> dg.AssetCheckResult:
     found = _dataset(context, platform)
-    return _result(judge(found)) if found else dg.AssetCheckResult(passed=False, description="There is no dataset.")
+    if found is None:
+        return dg.AssetCheckResult(passed=False, description="There is no dataset.")
+    return _result(quality.OF_DATASET[name](found, _documents(context, platform), platform.settings()))
 
 
 def _dataset(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> Dataset | None:

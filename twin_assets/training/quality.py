@@ -1,21 +1,24 @@
 """What must hold for a dataset and a training, as plain functions: the asset checks are shells around them."""
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from twin_assets.cleaning.documents import COUNTED_KINDS, MIN_HELD_OUT_WORDS
+from twin_assets.cleaning.documents import COUNTED_KINDS, MIN_HELD_OUT_WORDS, Document
 from twin_assets.cleaning.quality import Finding
-from twin_assets.training.dataset import Example
-from twin_assets.training.leaks import Leak, same_words
+from twin_assets.settings import Settings
+from twin_assets.training.dataset import Dataset, Example
+from twin_assets.training.leaks import Leak, given_away, same_words
 from twin_assets.training.preferences import Pair
 
 MIN_VERBATIM = 0.95
 MIN_TERMS, KEY_TERMS = 0.8, 50
 MIN_EXAMPLES, MIN_WORDS = 20, 1000
-HOW_TO_ADD = "Add more of the author's writing (`twin add NAME --source PATH_OR_URL`), or raise TWIN_MAX_PASSAGES."
+WORDS_OF_AN_EXAMPLE = 200
+"""About as many words as a passage of a long text has: who has no more than the fewest words cannot have more passages than they make."""
+HOW_TO_ADD = "Add more of the author's writing (`twin add NAME --source PATH_OR_URL`)"
 MIN_STEPS = 10  # below, the first and the last losses are of different batches rather than of different models
 
 
@@ -23,9 +26,11 @@ def no_leaks(leaks: Sequence[Leak], held_out: int) -> Finding:
     """Something is held out, and none of it stands in the training split, exactly or nearly."""
     if not held_out:
         return Finding(False, "Nothing is held out: the twin could not be measured.", {"leaks": len(leaks), "held_out": 0})
-    pairs = [f"{leak.kind}: {leak.train} repeats {leak.held_out}" for leak in leaks[:5]]
+    pairs = [f"{leak.kind}: {leak.train} gives away {leak.held_out}" for leak in leaks[:5]]
     description = (
-        f"{len(leaks)} training passages repeat held-out ones." if leaks else f"None of {held_out} held-out passages was trained on."
+        f"{len(leaks)} times a training passage or its prompt gives a held-out one away."
+        if leaks
+        else f"None of {held_out} held-out passages was trained on or stands in a prompt."
     )
     return Finding(not leaks, description, {"leaks": len(leaks), "held_out": held_out, "pairs": pairs})
 
@@ -58,22 +63,23 @@ def answers_are_verbatim(
     return Finding(share >= MIN_VERBATIM, description, {"verbatim": round(share, 4), "words": words, "strange": strange[:5]})
 
 
-def key_terms_are_present(examples: Sequence[Example], documents: Sequence[str]) -> Finding:
+def key_terms_are_present(examples: Sequence[Example], documents: Sequence[str], max_passages: int | None = None) -> Finding:
     """What the author writes about most is asked for and answered: passages that leave it out make a twin of somebody else.
 
     Args:
         examples: All that is learned from.
         documents: The documents that they are from.
+        max_passages: How many passages are taken at most.
     """
     terms = key_terms(documents)
     if not terms:
         return Finding(True, "The documents have no key terms: no word stands in two of them.", {"terms": 0})
-    said = " ".join(example.answer.casefold() for example in examples)
+    said = " ".join(example.answer.lower() for example in examples)  # as the terms are: casefold would spell some otherwise
     missing = [term for term in terms if term not in said]
     share = 1 - len(missing) / len(terms)
     description = f"{share:.0%} of the {len(terms)} key terms of the documents stand in the answers; {MIN_TERMS:.0%} are needed."
     if missing:
-        description += f" Missing: {', '.join(missing[:10])}. Raise TWIN_MAX_PASSAGES."
+        description += f" Missing: {', '.join(missing[:10])}.{_raise_the_cap(examples, max_passages)}"
     return Finding(share >= MIN_TERMS, description, {"share": round(share, 4), "missing": missing[:20]})
 
 
@@ -94,12 +100,27 @@ def key_terms(documents: Sequence[str], most: int = KEY_TERMS) -> list[str]:
     return sorted(weights, key=lambda term: (-round(weights[term], 6), term))[:most]
 
 
-def enough_to_learn_from(examples: Sequence[Example], min_words: int) -> Finding:
-    """There are enough passages, with enough words, to hear a voice in."""
+def enough_to_learn_from(examples: Sequence[Example], min_words: int, max_passages: int | None = None) -> Finding:
+    """There are enough passages, with enough words, to hear a voice in.
+
+    Args:
+        examples: All that is learned from.
+        min_words: The fewest words of prose that are trained on: both bounds follow where it is low.
+        max_passages: How many passages are taken at most.
+    """
     words, least = sum(example.words for example in examples), min(MIN_WORDS, min_words)
-    passed = len(examples) >= MIN_EXAMPLES and words >= least
-    description = f"{len(examples)} passages with {words:,} words; {MIN_EXAMPLES} with {least:,} are needed."
-    return Finding(passed, description if passed else f"{description} {HOW_TO_ADD}", {"examples": len(examples), "words": words})
+    fewest = max(1, min(MIN_EXAMPLES, min_words // WORDS_OF_AN_EXAMPLE))
+    passed = len(examples) >= fewest and words >= least
+    description = f"{len(examples)} passages with {words:,} words; {fewest} with {least:,} are needed."
+    if not passed:
+        description += f" {HOW_TO_ADD}, or lower TWIN_MIN_TRAINING_WORDS.{_raise_the_cap(examples, max_passages)}"
+    return Finding(passed, description, {"examples": len(examples), "words": words})
+
+
+def _raise_the_cap(examples: Sequence[Example], max_passages: int | None) -> str:
+    """The advice to take more passages, where more were to be had."""
+    capped = max_passages is not None and len(examples) >= max_passages
+    return f" No more than {max_passages} passages are taken: raise TWIN_MAX_PASSAGES." if capped else ""
 
 
 def split_by_document_and_date(train: Sequence[Example], held_out: Sequence[Example]) -> Finding:
@@ -176,3 +197,38 @@ def training_converged(figures: Mapping[str, Any]) -> Finding:
             " It learned by heart and not to write: take fewer epochs or a lower learning rate (`twin recipe AUTHOR --set NAME=VALUE`)."
         )
     return Finding(not broken and last < first and not by_heart, description, {"steps": len(losses), "broken": broken})
+
+
+Judge = Callable[[Dataset, Sequence[Document], Settings], Finding]
+
+OF_DATASET: Mapping[str, Judge] = {
+    "held_out_is_unseen": lambda found, _, __: no_leaks(given_away(found.train, found.train, found.held_out), len(found.held_out)),
+    "answers_are_verbatim": lambda found, documents, _: answers_are_verbatim([*found.train, *found.held_out], own_words(documents)),
+    "key_terms_are_present": lambda found, documents, settings: key_terms_are_present(
+        found.train, _learned_from(found, documents), settings.max_passages
+    ),
+    "enough_to_learn_from": lambda found, _, settings: enough_to_learn_from(
+        found.train, settings.min_training_words, settings.max_passages
+    ),
+    "split_by_document_and_date": lambda found, _, __: split_by_document_and_date(found.train, found.held_out),
+}
+"""What must hold for a dataset before anything learns from it, by the name of its check: of it, the author's documents, and the settings."""
+
+
+def faults(dataset: Dataset, documents: Sequence[Document], settings: Settings) -> list[str]:
+    """What does not hold for a dataset, in words; nothing may learn from one that has any."""
+    findings = {name: judge(dataset, documents, settings) for name, judge in OF_DATASET.items()}
+    return [f"{name}: {finding.description}" for name, finding in findings.items() if not finding.passed]
+
+
+def own_words(documents: Sequence[Document]) -> dict[UUID, str]:
+    """The author's own text of each document, prose and code."""
+    return {document.id: f"{document.text_for_voice}\n{document.text_for_rag}" for document in documents}
+
+
+def _learned_from(dataset: Dataset, documents: Sequence[Document]) -> list[str]:
+    """The prose that passages could be taken from: not withheld, and in a language that was learned from."""
+    withheld = dataset.withheld | {example.document_id for example in dataset.held_out}
+    learned = {example.document_id for example in dataset.train}
+    languages = {document.language for document in documents if document.id in learned}
+    return [one.text_for_voice for one in documents if one.id not in withheld and one.language in languages]

@@ -126,6 +126,21 @@ def all_of_it(dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, train=[*dataset.train, *dataset.held_out], held_out=[])
 
 
+def asking_with(label: str, words: int) -> Callable[[Dataset], Dataset]:
+    """A prompt shows so many words of a held-out passage."""
+
+    def put(dataset: Dataset) -> Dataset:
+        first, told = dataset.train[0], " ".join(dataset.held_out[0].answer.split()[:words])
+        return replace(dataset, train=[replace(first, messages=showing(first.messages, f"{label} {told}")), *dataset.train[1:]])
+
+    return put
+
+
+def showing(messages: list[dict[str, str]], line: str) -> list[dict[str, str]]:
+    """A conversation whose prompt has another line."""
+    return [{**turn, "content": f"{turn['content']}\n{line}"} if turn["role"] == "user" else turn for turn in messages]
+
+
 def other_pairs(change: Callable[[Pair, Example], Pair]) -> Callable[[World], None]:
     """Changes every pair; beside it is given a held-out example."""
 
@@ -334,6 +349,9 @@ TRAINING = {
     "instruct_dataset:held_out_is_unseen": [
         Poison("a held-out passage is trained on", another_dataset(leaky), [SPLIT]),
         Poison("nothing is held out", another_dataset(all_of_it), [IN_NO_PAIR]),
+        Poison("a prompt has a note from a held-out passage", another_dataset(asking_with("Notes from my earlier writing:\n-", 40))),
+        Poison("a prompt goes on from a held-out passage", another_dataset(asking_with("It goes so far:", 60))),
+        Poison("a prompt is about a held-out sentence", another_dataset(asking_with("Write a blog passage about:", 14))),
     ],
     "instruct_dataset:answers_are_verbatim": [Poison("answers that another model wrote", another_dataset(reworded))],
     "instruct_dataset:key_terms_are_present": [Poison("one subject of many", another_dataset(of_one_document), [ENOUGH])],
@@ -354,6 +372,10 @@ TRAINING = {
             "a held-out passage is rejected",
             other_pairs(lambda pair, held_out: replace(pair, rejected=held_out.answer)),
             [REJECTED],
+        ),
+        Poison(
+            "a prompt has a note from a held-out passage",
+            other_pairs(lambda pair, held_out: replace(pair, messages=showing(pair.messages, f"- {held_out.answer[:300]}"))),
         ),
     ],
     "preference_dataset:rejected_is_not_the_authors": [

@@ -1,22 +1,31 @@
 """The training stage's checks, each shown to fail."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+import dagster as dg
 import pytest
 
+from twin_assets.cleaning.documents import Split
+from twin_assets.settings import Settings
+from twin_assets.training import checks
 from twin_assets.training.dataset import Example
+from twin_assets.training.examples import build_dataset
 from twin_assets.training.leaks import Leak
 from twin_assets.training.quality import (
     MIN_EXAMPLES,
+    OF_DATASET,
     answers_are_verbatim,
     enough_to_learn_from,
+    faults,
     key_terms,
     key_terms_are_present,
     no_leaks,
     split_by_document_and_date,
     training_converged,
 )
+from twin_assets_tests.training.test_dataset import document, prose
 
 LEAK = Leak(train=UUID(int=1), held_out=UUID(int=2), kind="near", containment=0.7)
 
@@ -87,10 +96,53 @@ def test_what_the_author_writes_about_must_be_among_the_answers() -> None:
 
 def test_a_handful_of_passages_is_not_enough() -> None:
     many = [_example(number, "word " * 60) for number in range(MIN_EXAMPLES)]
-    assert enough_to_learn_from(many, 3000).passed
-    assert "twin add" in enough_to_learn_from(many[1:], 3000).description
+    assert enough_to_learn_from(many, 30_000).passed
+    few = enough_to_learn_from(many[1:], 30_000).description
+    assert "twin add" in few and "TWIN_MAX_PASSAGES" not in few
+    assert "raise TWIN_MAX_PASSAGES" in enough_to_learn_from(many[1:], 30_000, MIN_EXAMPLES - 1).description
     assert not enough_to_learn_from([_example(number, "word") for number in range(50)], 3000).passed
     assert enough_to_learn_from([_example(number, "word " * 6) for number in range(MIN_EXAMPLES)], 100).passed
+
+
+@pytest.mark.parametrize(("documents", "paragraphs"), [(8, 6), (3, 20), (2, 28), (12, 5), (15, 4)])
+def test_the_fewest_words_are_enough(settings: Settings, documents: int, paragraphs: int) -> None:
+    train = [document(number, prose(number, paragraphs, 50)) for number in range(documents)]
+    train.append(document(90, prose(90, 1, max(10, 3000 - documents * paragraphs * 50))))
+    found = build_dataset("ada", Split(train, [document(200)]), settings)
+    assert enough_to_learn_from(found.train, settings.min_training_words, settings.max_passages).passed
+
+
+def test_terms_are_looked_for_as_they_are_spelled() -> None:
+    documents = ["Die Straße ist groß und weiß.", "Eine Straße, groß und weiß."]
+    assert {"straße", "groß", "weiß"} <= set(key_terms(documents))
+    assert key_terms_are_present([_example(1, documents[0]), _example(2, documents[1])], documents).passed
+
+
+def test_terms_of_another_language_are_not_missed(settings: Settings) -> None:
+    english = [replace(document(number), language="en") for number in range(16)]
+    german = [
+        replace(document(50 + n, "Brunnen Garten Winter Fenster Strasse Morgen Kaffee Markt Fluss Freund " * 9), language="de")
+        for n in range(9)
+    ]
+    found = build_dataset("ada", Split([*english, *german], [replace(document(100), language="en")]), settings)
+    assert OF_DATASET["key_terms_are_present"](found, [*english, *german], settings).passed
+    assert not key_terms_are_present(found.train, [one.text_for_voice for one in [*english, *german]]).passed
+
+
+def test_what_a_blocking_check_finds_wrong_is_a_fault(settings: Settings) -> None:
+    split = Split([document(number) for number in range(24)], [document(number) for number in range(100, 104)])
+    found = build_dataset("ada", split, settings)
+    documents = [*split.train, *split.held_out]
+    assert faults(found, documents, settings) == []
+    leaky = replace(found, train=[*found.train, replace(found.held_out[0], document_id=found.train[0].document_id)])
+    wrong = faults(leaky, documents, settings)
+    assert [fault.partition(":")[0] for fault in wrong] == ["held_out_is_unseen"] and "1 times" in wrong[0]
+    assert any(fault.startswith("answers_are_verbatim") for fault in faults(found, documents[12:], settings))
+
+
+def test_every_blocking_check_of_the_dataset_is_asked_before_something_learns_from_it() -> None:
+    keys = {key for check in dg.load_asset_checks_from_modules([checks]) for key in check.check_keys}
+    assert set(OF_DATASET) == {key.name for key in keys if key.asset_key.path[-1] == "instruct_dataset"}
 
 
 @pytest.mark.parametrize(
