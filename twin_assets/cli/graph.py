@@ -134,13 +134,15 @@ def recipe(
 ) -> None:
     """Show or change how the author's twin is trained: which recipe, and what is otherwise than in it."""
     from twin_assets.store.overrides import Overrides
-    from twin_assets.training.recipes import chosen
+    from twin_assets.training.recipes import chosen, names
     from twin_assets.training.trainer import make_plan
 
     settings = get_settings()
     registry = registry_of(settings, name)
     changes = _changes(change or [])
     if config := changes.get("config"):
+        if config not in names() and (path := Path(config).expanduser()).is_file():
+            config = changes["config"] = str(path.absolute())  # from here; what trains is at home elsewhere
         chosen(settings, Overrides.model_validate({"config": config}))  # one that is none is refused before it is kept
     own = registry.change_overrides(name, changes) if changes else registry.overrides(name)
     taken, plan = chosen(settings, own), make_plan(name, "", settings, own)

@@ -29,7 +29,7 @@ from twin_assets.training.launchers import Launcher, launcher_of
 from twin_assets.training.pairs import Rival, build_preferences, candidates
 from twin_assets.training.preferences import write_preferences
 from twin_assets.training.publication import pending
-from twin_assets.training.recipes import Recipe, chosen, names, preferred, problems
+from twin_assets.training.recipes import Recipe, chosen, preferred, problems
 from twin_assets.training.teacher import teacher_of
 from twin_assets.training.trainer import Plan, finished, finished_figures, go_on, loss_plot, make_plan, mark_finished, whole_config
 from twin_assets.writing.batch import Progress
@@ -241,7 +241,7 @@ def _lessons(dataset: Artifact, platform: PlatformResource) -> list[_Lesson]:
     pairs = platform.registry().latest_artifact(dataset.author, PREFERENCES)
     if pairs is None:
         raise TwinError(f"{dataset.author} has no preference dataset yet. Materialize training/{PREFERENCES} first.")
-    plan = go_on(first.plan, going_on, pairs.version, settings)
+    plan = go_on(first.plan, going_on, pairs.version, settings, own)
     return [first, _Lesson(plan, going_on, artifacts.local(pairs.uri) / "train.jsonl")]
 
 
@@ -253,7 +253,7 @@ def _expected(lesson: _Lesson, registry: Registry, settings: Settings) -> Estima
         return expected
     spent = [one for author in registry.authors() for one in registry.artifacts(author, COST)]
     require_budget(expected, spent, lesson.plan.version, settings, datetime.now(UTC), paid=_price(recipe) > 0)
-    if recipe.name not in names():
+    if not recipe.shipped:
         _require_known_keys(recipe, settings)
     return expected
 

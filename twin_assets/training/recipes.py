@@ -18,6 +18,7 @@ from twin_assets.store.overrides import Overrides
 FOLDER = PROJECT_ROOT / "training_configs"
 OURS = "twin"
 CONFIG = "config"
+WRAPPED = "transformer_layer_cls_to_wrap"
 NOTHING = Overrides.model_validate({})
 CHECK_MODULE = "twin_assets.training.recipe_check"
 CHECK_SECONDS = 300
@@ -60,17 +61,28 @@ class Recipe:
         base_model: Spec of the model that learns: package:NAME, a hub id, or a path.
         axolotl: What axolotl reads, without the base model.
         expected: What it takes; None where a file does not say.
+        shipped: Whether it comes with the project, whose tests hold it against axolotl's schema.
     """
 
     name: str
     base_model: str
     axolotl: dict[str, Any]
     expected: Expected | None
+    shipped: bool = False
 
     @property
     def method(self) -> Literal["sft", "dpo"]:
         """Whether it learns from answers, or from pairs of a better and a worse one."""
         return "dpo" if self.axolotl.get("rl") == "dpo" else "sft"
+
+    def on(self, base_model: str) -> "Recipe":
+        """The recipe for this base model: for another than its own without the names of tokens and layers, which axolotl then finds itself."""
+        if base_model == self.base_model:
+            return self
+        axolotl = {key: value for key, value in self.axolotl.items() if key != "special_tokens"}
+        if isinstance(sharded := axolotl.get("fsdp_config"), dict):
+            axolotl["fsdp_config"] = {key: value for key, value in sharded.items() if key != WRAPPED}
+        return replace(self, base_model=base_model, axolotl=axolotl)
 
 
 def names() -> list[str]:
@@ -96,7 +108,8 @@ def chosen(settings: Settings, own: Overrides = NOTHING) -> Recipe:
             f"TWIN_PREFERENCE_CONFIG, and in {said_in} one to begin with."
         )
     keys = own.model_dump(exclude={CONFIG, "max_steps"}, exclude_none=True)
-    return replace(recipe, base_model=settings.base_model or recipe.base_model, axolotl={**recipe.axolotl, **keys})
+    recipe = recipe.on(settings.base_model or recipe.base_model)
+    return replace(recipe, axolotl={**recipe.axolotl, **keys})
 
 
 def preferred(settings: Settings, own: Overrides = NOTHING) -> Recipe | None:
@@ -122,7 +135,7 @@ def preferred(settings: Settings, own: Overrides = NOTHING) -> Recipe | None:
             f"TWIN_PREFERENCE_CONFIG names {recipe.name}, for {recipe.base_model}, and goes on with what {first.name} trained on "
             f"{first.base_model}. Name two for the same model, or say which one in TWIN_BASE_MODEL."
         )
-    return replace(recipe, base_model=first.base_model)
+    return recipe.on(first.base_model)
 
 
 def read(name: str, setting: str = "TWIN_TRAINING_CONFIG") -> Recipe:
@@ -137,7 +150,9 @@ def read(name: str, setting: str = "TWIN_TRAINING_CONFIG") -> Recipe:
     """
     path = FOLDER / f"{name}.yaml" if name in names() else PROJECT_ROOT / Path(name).expanduser()
     if not path.is_file():
-        raise TwinError(f"There is no training configuration {name!r}. {setting} is one of {', '.join(names())}, or a path.")
+        raise TwinError(
+            f"There is no training configuration {name!r}: it is no file at {path}. {setting} is one of {', '.join(names())}, or a path."
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -152,7 +167,7 @@ def read(name: str, setting: str = "TWIN_TRAINING_CONFIG") -> Recipe:
     base_model = content.pop("base_model", None)
     if not isinstance(base_model, str) or not base_model:
         raise TwinError(f"{path} names no base_model.")
-    return Recipe(path.stem, base_model, content, expected)
+    return Recipe(path.stem, base_model, content, expected, shipped=path.resolve().parent == FOLDER.resolve())
 
 
 def problems(configurations: Mapping[str, Mapping[str, Any]], settings: Settings) -> dict[str, list[str]]:

@@ -120,22 +120,22 @@ def make_plan(author: str, dataset_version: str, settings: Settings, own: Overri
         TwinError: When there is no such recipe.
     """
     recipe = chosen(settings, own)
-    most = settings.training_max_steps if own.max_steps is None else own.max_steps
-    return Plan(author, dataset_version, recipe.base_model, {**recipe.axolotl, **_bounds(most)}, settings.home)
+    return Plan(author, dataset_version, recipe.base_model, {**recipe.axolotl, **_bounds(settings, own)}, settings.home)
 
 
-def go_on(first: Plan, recipe: Recipe, preferences: str, settings: Settings) -> Plan:
+def go_on(first: Plan, recipe: Recipe, preferences: str, settings: Settings, own: Overrides = NOTHING) -> Plan:
     """Decides a training on pairs that goes on with the adapter of another one.
 
     Args:
         first: The other training. The adapter keeps its shape, whatever the recipe says.
         recipe: Of the training on pairs.
         preferences: Version of the pairs.
-        settings: For the bounds.
+        settings: The bound on the steps.
+        own: What the author has otherwise; of it, the bound holds here as well.
     """
     shape = {name: first.recipe.get(name) for name in ADAPTER_SHAPE}
     kept = {name: value for name, value in recipe.axolotl.items() if name not in ADAPTER_SHAPE}
-    axolotl = {**kept, **{name: value for name, value in shape.items() if value is not None}, **_bounds(settings.training_max_steps)}
+    axolotl = {**kept, **{name: value for name, value in shape.items() if value is not None}, **_bounds(settings, own)}
     return replace(first, recipe=axolotl, after=first.version, preferences=preferences)
 
 
@@ -333,7 +333,8 @@ def loss_plot(losses: list[list[float]], held_out: tuple[float | None, float | N
     return buffer.getvalue()
 
 
-def _bounds(most: int) -> dict[str, int]:
+def _bounds(settings: Settings, own: Overrides) -> dict[str, int]:
+    most = settings.training_max_steps if own.max_steps is None else own.max_steps
     return {"max_steps": most} if most else {}
 
 

@@ -2,6 +2,9 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from twin_assets.store.overrides import Overrides
 from twin_assets.store.registry import Registry
@@ -31,3 +34,12 @@ def test_recipe_refuses_what_no_training_may_have_and_changes_nothing(twin: Call
     failed(twin("recipe", "ada", "--set", "seed"), "NAME=VALUE", code=2)
     failed(twin("recipe", "joe"), "No author 'joe'")
     assert ada.overrides("ada") == Overrides.model_validate({})
+
+
+def test_a_file_is_kept_as_the_path_that_it_has_from_here(
+    twin: Callable[..., Result], ada: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yaml").write_text("base_model: a/b\n")
+    monkeypatch.chdir(tmp_path)
+    assert twin("recipe", "ada", "--set", "config=./mine.yaml").code == 0
+    assert ada.overrides("ada").config == str(tmp_path / "mine.yaml")

@@ -113,6 +113,17 @@ def test_nothing_is_taught_when_the_second_lesson_would_cost_too_much(teach: Tea
     assert "TWIN_TRAINING_DOLLARS_RUN" in said
 
 
+def test_a_file_of_ones_own_is_checked_also_under_the_name_of_one_of_ours(
+    teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "smollm2-135m-lora-cpu.yaml"
+    copy.write_text((FOLDER / copy.name).read_text() + "learnin_rate: 1\n")
+    monkeypatch.setattr(assets, "problems", lambda found, _: {name: ["unknown key learnin_rate"] for name in found})
+    success, said, trained = teach(training_config=str(copy))
+    assert (success, trained) == (False, [])
+    assert "unknown key learnin_rate" in said
+
+
 def test_nothing_is_taught_without_the_pairs_or_with_a_recipe_in_the_wrong_place(teach: Teach, database: Database) -> None:
     with database.begin() as connection:
         connection.exec_driver_sql("delete from registry.artifacts where kind = 'preference_dataset'")

@@ -10,7 +10,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.overrides import Overrides
 from twin_assets.training import recipes
-from twin_assets.training.recipes import FOLDER, Expected, chosen, names, problems, read
+from twin_assets.training.recipes import FOLDER, Expected, chosen, names, preferred, problems, read
 from twin_assets.training.trainer import DPO_DATA, whole_config
 
 EXPECTED = Expected(instance="ml.x", gpus=1, memory_gb=1, tokens_per_second=1, dollars_per_hour=0)
@@ -84,6 +84,29 @@ def test_the_settings_choose_a_recipe_by_name_or_path_and_may_take_another_model
     path.write_text("base_model: a/b\nadapter: lora\n")
     own = chosen(Settings(training_config=str(path)))
     assert (own.name, own.base_model, own.axolotl, own.expected) == ("own", "a/b", {"adapter": "lora"}, None)
+
+
+def test_another_model_has_tokens_and_layers_of_its_own(settings: Settings) -> None:
+    own = settings.model_copy(update={"training_config": "llama-3.1-70b-qlora-fsdp", "preference_config": "llama-3.1-8b-dpo"})
+    qwen = own.model_copy(update={"base_model": "Qwen/Qwen2.5-72B-Instruct"})
+    assert chosen(own).axolotl["fsdp_config"]["transformer_layer_cls_to_wrap"] == "LlamaDecoderLayer"
+    first, second = chosen(qwen), preferred(qwen)
+    assert second and not {"special_tokens"} & {*first.axolotl, *second.axolotl}
+    kept = {"auto_wrap_policy", "state_dict_type", "reshard_after_forward", "activation_checkpointing"}
+    assert kept < first.axolotl["fsdp_config"].keys() and "transformer_layer_cls_to_wrap" not in first.axolotl["fsdp_config"]
+    assert problems({"first": whole_config(first), "second": whole_config(second)}, settings) == {"first": [], "second": []}
+
+
+def test_where_a_file_lies_tells_whether_it_is_one_of_ours(tmp_path: Path) -> None:
+    copy = tmp_path / "mistral-7b-lora.yaml"
+    copy.write_text((FOLDER / copy.name).read_text())
+    assert read("mistral-7b-lora").shipped and read("training_configs/mistral-7b-lora.yaml").shipped
+    assert not read(str(copy)).shipped
+
+
+def test_a_path_that_is_none_is_named_as_it_was_looked_at() -> None:
+    with pytest.raises(TwinError, match=f"no file at {FOLDER.parent}/mine.yaml"):
+        read("./mine.yaml")
 
 
 def test_an_author_may_have_a_few_keys_otherwise_or_another_recipe() -> None:

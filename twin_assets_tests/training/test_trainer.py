@@ -274,10 +274,13 @@ def test_the_adapter_keeps_its_shape_and_the_recipe_says_the_rest(tmp_path: Path
     settings = Settings(home=tmp_path, training_max_steps=7)
     own = Overrides.model_validate({"lora_r": 8, "learning_rate": 0.1, "max_steps": 99})
     recipe = read("smollm2-135m-dpo-cpu")
-    second = go_on(make_plan("jane", "dataset-1", settings, own), recipe, "pairs-1", settings)
+    second = go_on(make_plan("jane", "dataset-1", settings, own), recipe, "pairs-1", settings, own)
     assert (second.recipe["lora_r"], second.recipe["lora_alpha"], second.recipe["lora_target_linear"]) == (8, 64, True)
     assert second.recipe["rl"] == "dpo"
-    assert (second.recipe["learning_rate"], second.recipe["max_steps"]) == (recipe.axolotl["learning_rate"], 7)
+    assert (second.recipe["learning_rate"], second.recipe["max_steps"]) == (recipe.axolotl["learning_rate"], 99)
+    unbound = Overrides.model_validate({"max_steps": 0})
+    assert "max_steps" not in go_on(make_plan("jane", "dataset-1", settings, unbound), recipe, "pairs-1", settings, unbound).recipe
+    assert go_on(make_plan("jane", "dataset-1", settings), recipe, "pairs-1", settings).recipe["max_steps"] == 7
 
 
 def test_what_it_goes_on_with_is_told_to_the_trainer_here_and_in_a_container(training_settings: Settings, tmp_path: Path) -> None:
