@@ -47,9 +47,9 @@ def test_batches_hold_everything_once_within_the_budget(sizes: list[int], budget
 
 
 def test_padding_is_masked() -> None:
-    tokens, mask = padded([[7, 8, 9], [5]])
-    assert tokens.tolist() == [[7, 8, 9], [5, 0, 0]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    tokens, mask = padded([[7, 8, 9], [5]], 4)
+    assert tokens.tolist() == [[7, 8, 9, 0], [5, 0, 0, 0]]
+    assert mask.tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
 
 
 def test_the_export_gives_the_same_vectors_in_the_same_order(exported: OpenVinoEncoder, torch_encoder: TorchEncoder) -> None:
@@ -63,8 +63,10 @@ def test_the_export_gives_the_same_vectors_in_the_same_order(exported: OpenVinoE
 
 
 def test_a_text_has_one_vector_whatever_stands_beside_it(exported: OpenVinoEncoder) -> None:
-    alone = np.concatenate([exported.encode([text]) for text in TEXTS])
-    assert (alone * exported.encode(TEXTS)).sum(axis=1).min() > 0.9999
+    texts = [*TEXTS, *PROBES]
+    alone = np.concatenate([exported.encode([text]) for text in texts])
+    assert np.array_equal(alone, exported.encode(texts))
+    assert np.array_equal(alone[::-2], exported.encode(texts[::-2]))
 
 
 def test_tokens_are_counted_alike_beyond_what_the_model_reads(exported: OpenVinoEncoder, torch_encoder: TorchEncoder) -> None:
