@@ -159,6 +159,7 @@ class Options:
         word_weight: Weight of the search by words.
         document_weight: How much the best passage of a document adds to the others of it, in both ways of searching.
         pool: Candidates of each way of searching.
+        exact: Whether all of the author's vectors are compared, however many there are: the same question finds the same.
     """
 
     diversity: float = 0.0
@@ -169,6 +170,7 @@ class Options:
     word_weight: float = 1.0
     document_weight: float = 0.6
     pool: int = POOL
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +242,7 @@ def search(
             **{name: getattr(options, name) for name in WEIGHTS},
             "pool": max(limit, options.pool),
         }
-        is_exact = size <= EXACT
+        is_exact = options.exact or size <= EXACT
         rows = connection.execute(_statement(embedder.dimension, filters, options, is_exact), values).all()
         # The index gives up before it meets the few that fit among many, or that lie far from the query.
         wanted = min(limit, size) if filters == Filters() else values["pool"]
@@ -284,7 +286,7 @@ def _statement(dimension: int, filters: Filters, options: Options, is_exact: boo
     distance = f"(e.embedding::halfvec({dimension})) <=> cast(:query as halfvec({dimension}))"
     statement = SEARCH.format(
         distance=distance,
-        order=f"({distance}) + 0" if is_exact else distance,
+        order=f"({distance}) + 0, e.chunk_id" if is_exact else distance,
         filtered="" if filters == Filters() else f"join features.chunks c on c.id = e.chunk_id and {FILTERS}",
         worth=WORTH[options.fusion],
         points="found.points" if options.half_life_days is None else AGED,

@@ -228,6 +228,20 @@ def test_a_small_author_among_many_gets_all_that_was_asked_for(indexed: Database
     assert len(found) == 3
 
 
+def test_an_exact_search_takes_of_those_that_are_alike_always_the_same(
+    database: Database, clean: Clean, minilm: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "EXACT", 0)
+    same = [document("The brine does the rest.", kind="comment", title=None) for _ in range(150)]  # more than are looked at
+    clean(same)
+    for part in (same[::2], same):
+        index(database, minilm, "ada", *part)
+    found = search(database, "ada", minilm, "fermenting vegetables", limit=5, options=Options(exact=True))
+    with database.begin() as connection:
+        first = connection.scalars(text("select id from features.chunks order by id limit 5")).all()
+    assert [passage.chunk_id for passage in found] == first
+
+
 def test_words_of_half_of_all_passages_lead_to_none_and_rare_ones_do(database: Database, clean: Clean, minilm: Embedder) -> None:
     texts = [f"Harbour news of day number{n}, and of the {'ferry' if n % 2 else 'railing'}." for n in range(2500)]
     rare = " ".join(f"rareword{n}" for n in range(300))
