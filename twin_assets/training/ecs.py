@@ -43,7 +43,7 @@ class EcsTasks:
             TwinError: When ECS cannot be asked.
         """
         with speaking(f"looking for {self.name}"):
-            found = self.client.list_tasks(cluster=self.settings.training_ecs_cluster, startedBy=self.name, desiredStatus="RUNNING")
+            found = self.client.list_tasks(cluster=self.settings.training_ecs_cluster, startedBy=self.name)
         return next(iter(found["taskArns"]), "")
 
     def run_task(self, **request: Any) -> dict[str, Any]:
@@ -60,6 +60,16 @@ class EcsTasks:
         self.task = started["tasks"][0]["taskArn"]
         return started
 
+    def require_completed(self) -> None:
+        """Checks how the task has ended; a container whose machine disappeared has no exit code, and dagster-aws takes that for success.
+
+        Raises:
+            TwinError: When a container did not end well, or ECS cannot be asked.
+        """
+        containers = [container for task in self._described() for container in task.get("containers", [])]
+        if not containers or any(container.get("exitCode") != 0 for container in containers):
+            raise TwinError(f"The training task {self.name} failed: a container ended without an exit code\n{self.why()}")
+
     def why(self) -> str:
         """Why the task ended, and the last lines of its log.
 
@@ -68,8 +78,8 @@ class EcsTasks:
         """
         if not self.task:
             return ""
+        tasks = self._described()
         with speaking(f"looking at {self.task}"):
-            tasks = self.client.describe_tasks(cluster=self.settings.training_ecs_cluster, tasks=[self.task])["tasks"]
             defined = self._containers()
         reasons = [tasks[0].get("stoppedReason", "")] if tasks else []
         reasons += [container.get("reason", "") for task in tasks for container in task.get("containers", [])]
@@ -115,6 +125,10 @@ class EcsTasks:
         raise (ScarceError if "RESOURCE" in reasons or "CAPACITY" in reasons.upper() else TwinError)(
             f"ECS does not start {self.name}: {reasons}"
         )
+
+    def _described(self) -> list[dict[str, Any]]:
+        with speaking(f"looking at {self.task}"):
+            return self.client.describe_tasks(cluster=self.settings.training_ecs_cluster, tasks=[self.task])["tasks"]
 
     def _containers(self) -> list[dict[str, Any]]:
         found = self.client.describe_task_definition(taskDefinition=self.settings.training_ecs_task)

@@ -98,7 +98,7 @@ class SageMakerLauncher:
                 if delivered(place)
                 else patiently(lambda: self._attempt(context, jobs, place, plan, recipe, training_file, bill), self.sleep)
             )
-            fetch(plan, place)
+            fetch(plan, training_file, place)
         return steps
 
     def _attempt(
@@ -137,7 +137,7 @@ class EcsLauncher:
         tasks = EcsTasks(plan, self.aws.client("ecs"), self.aws.client("logs"), self.settings, self.sleep)
         with speaking(f"training {plan.version}"):
             steps = [] if delivered(place) else self._run(context, tasks, place, plan, training_file)
-            fetch(plan, place)
+            fetch(plan, training_file, place)
         return steps
 
     def _run(self, context: dg.AssetExecutionContext, tasks: EcsTasks, place: Place, plan: Plan, training_file: Path) -> list[Step]:
@@ -154,6 +154,7 @@ class EcsLauncher:
             invocation = client.run(context=context.op_execution_context, run_task_params=asked)
         except (RuntimeError, DagsterPipesExecutionError) as error:
             raise TwinError(f"The training task {tasks.name} failed: {error}\n{tasks.why()}") from error
+        tasks.require_completed()
         return [dict(message) for message in invocation.get_custom_messages()]
 
 

@@ -48,16 +48,14 @@ def send(plan: Plan, training_file: Path, place: Place, settings: Settings) -> N
     """Stores what the container reads: configuration, data, and a base model that is not on the hub; forgets what an earlier attempt said."""
     make_room(plan)
     place.delete(place.names(PIPES))
-    base_model = plan.base_model
-    if not on_hub(base_model):
-        place.upload_folder(trainable(base_model, settings), f"{INPUT}/{BASE_MODEL}")
-        base_model = BASE_MODEL
+    if not on_hub(plan.base_model):
+        place.upload_folder(trainable(plan.base_model, settings), f"{INPUT}/{BASE_MODEL}")
     if plan.begins_with:
         for name in ADAPTER_FILES:
             place.upload(plan.begins_with / name, f"{INPUT}/{FIRST_ADAPTER}/{name}")
     for data in sorted(training_file.parent.glob("*.jsonl")):
         place.upload(data, f"{INPUT}/{data.name}")
-    config = write_remote_config(plan, training_file, base_model)
+    config = _config(plan, training_file)
     for file in (config, config.with_name(LINEAGE)):
         place.upload(file, f"{INPUT}/{file.name}")
 
@@ -67,14 +65,20 @@ def delivered(place: Place) -> bool:
     return place.read(DONE) is not None
 
 
-def fetch(plan: Plan, place: Place) -> None:
-    """Brings the adapter here, and leaves nothing of the author's words in S3.
+def fetch(plan: Plan, training_file: Path, place: Place) -> None:
+    """Brings the adapter here, with the configuration that it was trained with, and leaves nothing of the author's words in S3.
 
     Raises:
-        TwinError: When a file is not what the trainer wrote.
+        TwinError: When the trainer did not say that it was done, or a file is not what it wrote; nothing is deleted then.
     """
+    done = place.read(DONE)
+    if done is None:
+        raise TwinError(
+            f"The training ended without {place}/{DONE}, so its adapter is not there. Run again: it goes on from its last checkpoint."
+        )
     make_room(plan)
-    hashes: Mapping[str, str] = json.loads(place.read(DONE) or b"{}")
+    _config(plan, training_file)  # the machine that sent it may have been another one
+    hashes: Mapping[str, str] = json.loads(done)
     place.download_folder(OUTPUT, plan.adapter)
     for name, expected in hashes.items():
         file = plan.adapter / name
@@ -83,3 +87,7 @@ def fetch(plan: Plan, place: Place) -> None:
                 f"{place}/{OUTPUT}/{name} is not what the trainer wrote. Remove {place}/{DONE} and run again: it is trained again."
             )
     place.delete([*place.names(INPUT), *place.names(CHECKPOINTS), *place.names(PIPES)])
+
+
+def _config(plan: Plan, training_file: Path) -> Path:
+    return write_remote_config(plan, training_file, plan.base_model if on_hub(plan.base_model) else BASE_MODEL)

@@ -262,6 +262,7 @@ class FakeEcs:
 
     def list_tasks(self, **asked: Any) -> dict[str, Any]:
         self.contract.asked("ListTasks", asked)
+        assert set(asked) <= {"cluster", "startedBy"}, "startedBy must be the only filter (botocore's model of ListTasks)"
         found = [task for task in self._tasks() if self.request(task.name)["startedBy"] == asked["startedBy"]]
         running = [self._arn(task) for task in found if not (task / "rc").exists()]
         return self.contract.answered("ListTasks", {"taskArns": running})
@@ -288,6 +289,11 @@ class FakeEcs:
 
         return SimpleNamespace(wait=wait)
 
+    def lose(self, name: str) -> None:
+        """Takes the machine away: the task ends, and its container has no exit code."""
+        (self.folder / name / "lost").touch()
+        os.kill(int((self.folder / name / "pid").read_text()), signal.SIGTERM)
+
     def look(self) -> None:
         """Called at every look of the waiter."""
 
@@ -308,14 +314,15 @@ class FakeEcs:
 
     def _described(self, task: Path) -> dict[str, Any]:
         ended = (task / "rc").exists()
-        rc = int((task / "rc").read_text()) if ended else None
-        container = {"name": "trainer", "runtimeId": task.name, **({"exitCode": rc} if ended else {})}
+        lost = (task / "lost").exists()
+        rc = int((task / "rc").read_text()) if ended and not lost else None
+        container = {"name": "trainer", "runtimeId": task.name, **({} if rc is None else {"exitCode": rc})}
         return {
             "taskArn": self._arn(task),
             "clusterArn": "arn:aws:ecs:us-east-1:123456789012:cluster/gpus",
             "lastStatus": "STOPPED" if ended else "RUNNING",
             "containers": [container],
-            **({"stoppedReason": "Essential container in task exited"} if ended else {}),
+            **({"stoppedReason": "Host EC2 (instance i-1) terminated." if lost else "Essential container in task exited"} if ended else {}),
         }
 
 

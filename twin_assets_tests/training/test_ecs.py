@@ -10,7 +10,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.place import CHECKPOINTS, INPUT, Place
-from twin_assets.training.remote import job_name, place_of
+from twin_assets.training.remote import fetch, job_name, place_of
 from twin_assets.training.trainer import Plan, mark_finished
 from twin_assets_tests.training.aws_fakes import Contract, FakeEcs
 from twin_assets_tests.training.runs import Run
@@ -78,6 +78,26 @@ def test_a_task_that_fails_shows_why_and_the_next_run_goes_on(run: Run, plan: Pl
     del fake.variables["STAND_IN_FAILS"]
     run()
     assert [step["step"] for step in run.steps] == [4, 5, 6]
+
+
+def test_a_task_whose_machine_disappears_has_failed_and_keeps_its_checkpoints(
+    run: Run, fake: FakeEcs, plan: Plan, place: Place, tmp_path: Path
+) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    fake.variables["STAND_IN_HOLD"] = str(hold)
+
+    def lose() -> None:
+        if any("checkpoint-3/trainer_state" in name for name in place.names(CHECKPOINTS)) and not (fake.folder / "1/lost").exists():
+            fake.lose("1")
+
+    fake.look = lose  # type: ignore[method-assign]
+    with pytest.raises(TwinError, match=r"without an exit code[\s\S]*Host EC2 \(instance i-1\) terminated"):
+        run()
+    assert any("checkpoint-3" in name for name in place.names(CHECKPOINTS))
+    with pytest.raises(TwinError, match=r"ended without .*done\.json"):
+        fetch(plan, run.training_file, place)
+    assert place.names(CHECKPOINTS)
 
 
 def test_cancelling_the_run_stops_the_task(run: Run, fake: FakeEcs, place: Place, tmp_path: Path) -> None:

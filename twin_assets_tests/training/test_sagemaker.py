@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.place import CHECKPOINTS, DONE, INPUT, OUTPUT, PIPES, Place
 from twin_assets.training.recipes import FOLDER, read
-from twin_assets.training.remote import job_name, place_of, send
+from twin_assets.training.remote import fetch, job_name, place_of, send
 from twin_assets.training.trainer import Plan, finished, go_on, make_plan, mark_finished
+from twin_assets.training.trainer_main import CONFIG
 from twin_assets_tests.training.aws_fakes import Contract, FakeSageMaker
 from twin_assets_tests.training.runs import Run
 
@@ -224,6 +226,14 @@ def test_what_ended_while_nobody_watched_is_fetched_and_not_trained_again(run: R
     run()
     assert fake.names() == [job_name(plan)]
     assert mark_finished(plan, run.steps)["steps"] == 6
+
+
+def test_another_machine_fetches_what_this_one_sent(run: Run, plan: Plan, place: Place) -> None:
+    other = replace(plan, home=plan.home.with_name("elsewhere"))
+    run()
+    fetch(other, run.training_file, place)
+    assert (other.folder / CONFIG).read_text() == (plan.folder / CONFIG).read_text()
+    assert mark_finished(other, [])["steps"] == 6
 
 
 def test_a_quota_is_waited_for(run: Run, plan: Plan, fake: FakeSageMaker) -> None:
