@@ -29,6 +29,7 @@ from twin_assets.training.launchers import Launcher, launcher_of
 from twin_assets.training.pairs import Rival, build_preferences, candidates
 from twin_assets.training.preferences import write_preferences
 from twin_assets.training.publication import pending
+from twin_assets.training.quality import faults, own_words
 from twin_assets.training.recipes import Recipe, chosen, preferred, problems
 from twin_assets.training.teacher import teacher_of
 from twin_assets.training.trainer import Plan, finished, finished_figures, go_on, loss_plot, make_plan, mark_finished, whole_config
@@ -119,7 +120,9 @@ def preference_dataset(context: dg.AssetExecutionContext, platform: PlatformReso
     try:
         own = registry.overrides(author)
         preferred(settings, own)  # refused before the base model is asked for hours
-        dataset = load_dataset(platform.artifacts().local(_newest(author, registry).uri))
+        newest = _newest(author, registry)
+        _require_sound(newest, platform)
+        dataset = load_dataset(platform.artifacts().local(newest.uri))
         base = chosen(settings, own).base_model
         rival = Rival(base, base_gguf(settings, base), platform.artifacts().root / author / REJECTED, settings)
         said = rival.answers(author, candidates(dataset, settings), _progress(context))
@@ -174,6 +177,7 @@ def adapter_weights(
     author, settings, registry = context.partition_key, platform.settings(), platform.registry()
     try:
         dataset = _newest(author, registry)
+        _require_sound(dataset, platform)
         lessons = _lessons(dataset, platform)
         for lesson in lessons:  # the second is not refused when the first is paid for
             _expected(lesson, registry, settings)
@@ -197,9 +201,9 @@ def _pending(published: Artifact, documents: Sequence[Document], platform: Platf
     if not thresholds.dataset_words:
         return None
     found = load_dataset(platform.artifacts().local(published.uri))
-    texts = {document.id: f"{document.text_for_voice}\n{document.text_for_rag}" for document in documents}
-    examples, now = [*found.train, *found.held_out], datetime.now(UTC)
-    return pending(published, examples, texts, _prose_words(documents), made_with(platform.settings()), thresholds, now)
+    settings, examples, now = platform.settings(), [*found.train, *found.held_out], datetime.now(UTC)
+    why = pending(published, examples, own_words(documents), _prose_words(documents), made_with(settings), thresholds, now)
+    return None if faults(found, documents, settings) else why  # nothing learns from it: a new one does not wait
 
 
 def _progress(context: dg.AssetExecutionContext) -> Progress:
@@ -211,6 +215,17 @@ def _newest(author: str, registry: Registry) -> Artifact:
     if dataset is None:
         raise TwinError(f"{author} has no dataset yet. Materialize training/{DATASET} first.")
     return dataset
+
+
+def _require_sound(dataset: Artifact, platform: PlatformResource) -> None:
+    """Also where the asset is materialized alone, without the checks before it."""
+    documents = load_documents(platform.database(), dataset.author)
+    found = faults(load_dataset(platform.artifacts().local(dataset.uri)), documents, platform.settings())
+    if found:
+        raise TwinError(
+            f"Nothing may learn from dataset {dataset.version} of {dataset.author}. {' '.join(found)} Materialize training/{DATASET} again; "
+            "its checks say what to do where that does not help."
+        )
 
 
 def _prose_words(documents: Sequence[Document]) -> int:
@@ -241,6 +256,12 @@ def _lessons(dataset: Artifact, platform: PlatformResource) -> list[_Lesson]:
     pairs = platform.registry().latest_artifact(dataset.author, PREFERENCES)
     if pairs is None:
         raise TwinError(f"{dataset.author} has no preference dataset yet. Materialize training/{PREFERENCES} first.")
+    made_for = (pairs.figures.get("dataset_version"), pairs.figures.get("base_model"))
+    if made_for != (dataset.version, first.recipe.base_model):
+        raise TwinError(
+            f"The newest pairs of {dataset.author} were made for dataset {made_for[0]} and base model {made_for[1]}, and not for "
+            f"{dataset.version} and {first.recipe.base_model}. Materialize training/{PREFERENCES} again."
+        )
     plan = go_on(first.plan, going_on, pairs.version, settings, own)
     return [first, _Lesson(plan, going_on, artifacts.local(pairs.uri) / "train.jsonl")]
 

