@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from twin_assets.cleaning.annotate import parse_regions
 from twin_assets.cleaning.documents import Document, load_documents, split
 from twin_assets.features.retrieval import Retriever
 from twin_assets.partitions import authors
@@ -126,9 +127,8 @@ def preference_dataset(context: dg.AssetExecutionContext, platform: PlatformReso
         base = chosen(settings, own).base_model
         rival = Rival(base, base_gguf(settings, base), platform.artifacts().root / author / REJECTED, settings)
         said = rival.answers(author, candidates(dataset, settings), _progress(context))
-        preferences = build_preferences(
-            dataset, said, rival.spec, load_documents(platform.database(), author), edits_of(platform.database(), author)
-        )
+        documents, edits = load_documents(platform.database(), author), edits_of(platform.database(), author)
+        preferences = build_preferences(dataset, said, rival.spec, documents, edits, parse_regions(settings.phone_regions))
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     with tempfile.TemporaryDirectory() as folder:

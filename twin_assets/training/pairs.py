@@ -10,7 +10,7 @@ from uuid import UUID
 
 from upath import UPath
 
-from twin_assets.cleaning.annotate import repetition
+from twin_assets.cleaning.annotate import find_masks, masked, repetition
 from twin_assets.cleaning.documents import Document
 from twin_assets.prepared import file_hash
 from twin_assets.settings import Settings
@@ -19,7 +19,7 @@ from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import Dataset, Example
 from twin_assets.training.examples import LONGEST_EXAMPLE, spread
 from twin_assets.training.kept import Kept
-from twin_assets.training.leaks import CONTAINMENT, Said, contained, find_leaks, same_words
+from twin_assets.training.leaks import CONTAINMENT, HeldOut, Said, contained, find_leaks, same_words
 from twin_assets.training.passages import SHORTEST_DOCUMENT_WORDS
 from twin_assets.training.preferences import Pair, Preferences
 from twin_assets.writing.batch import Asked, Pace, Progress, asked_words, seed_of, serving, write_all
@@ -99,7 +99,12 @@ def candidates(dataset: Dataset, settings: Settings) -> list[Example]:
 
 
 def build_preferences(
-    dataset: Dataset, answers: Mapping[UUID, str], rejected_by: str, documents: Sequence[Document], edits: Sequence[Edit] = ()
+    dataset: Dataset,
+    answers: Mapping[UUID, str],
+    rejected_by: str,
+    documents: Sequence[Document],
+    edits: Sequence[Edit] = (),
+    regions: Sequence[str] = (),
 ) -> Preferences:
     """Makes the preference dataset; the same answers and edits give the same one.
 
@@ -109,6 +114,7 @@ def build_preferences(
         rejected_by: Spec of that model.
         documents: The author's documents: what copies them is not rejected.
         edits: Drafts with what the author published instead; those that stand in a document that is not held out make pairs, too.
+        regions: Countries, as ``US``, whose national phone numbers are masked in them.
 
     Raises:
         TwinError: When nothing makes a pair.
@@ -134,9 +140,9 @@ def build_preferences(
                 rejected_by=rejected_by,
             )
         )
-    near = found_in(edits, documents)
+    near, unseen = found_in(edits, documents), _held_out_text(dataset, documents)
     for edit in edits:
-        made = pair_of_edit(edit, near[edit.id], dataset, documents)
+        made = pair_of_edit(edit, near[edit.id], dataset, documents, unseen, regions)
         if isinstance(made, Pair):
             pairs.append(made)
         else:
@@ -157,7 +163,24 @@ def found_in(edits: Sequence[Edit], documents: Sequence[Document]) -> dict[UUID,
     return {edit.id: [one for one in documents if (edit.id, one.id) in pairs] for edit in edits}
 
 
-def pair_of_edit(edit: Edit, near: Sequence[Document], dataset: Dataset, documents: Sequence[Document]) -> Pair | str:
+def _held_out_text(dataset: Dataset, documents: Sequence[Document]) -> HeldOut:
+    """What is asked for in the evaluation, and all else in documents of which nothing is learned because they are held out."""
+    learned = {example.document_id for example in dataset.train}
+    texts = [Said(one.id, one.text_for_voice) for one in documents if one.id in dataset.withheld - learned]
+    return HeldOut([*dataset.held_out, *texts])
+
+
+def _masked(edit: Edit, regions: Sequence[str]) -> tuple[str, str, list[str]]:
+    """Prompt, draft and notes of an edit, which were typed or are from a page, without private things."""
+    texts = [edit.prompt, edit.draft, *(quote for _, quote in edit.notes)]
+    masks = find_masks(texts, regions=regions)
+    prompt, draft, *quotes = (masked(text, masks, place) for place, text in enumerate(texts))
+    return prompt, draft, quotes
+
+
+def pair_of_edit(
+    edit: Edit, near: Sequence[Document], dataset: Dataset, documents: Sequence[Document], unseen: HeldOut, regions: Sequence[str] = ()
+) -> Pair | str:
     """The pair that an edit makes, or why it makes none.
 
     Chosen are the words that stand in the author's document, as cleaning left them, and not what was typed into the assistant: only what
@@ -169,21 +192,27 @@ def pair_of_edit(edit: Edit, near: Sequence[Document], dataset: Dataset, documen
     document, (start, end) = place
     withheld = dataset.withheld | {example.document_id for example in dataset.held_out}
     chosen = document.text_for_voice[start:end]
-    if document.id in withheld or find_leaks([Said(edit.id, text) for text in (chosen, edit.draft)], dataset.held_out):
+    asked, draft, quotes = _masked(edit, regions)
+    if document.id in withheld or any(unseen.repeated_by(Said(edit.id, text)) for text in (chosen, draft)):
         return "edit_held_out"
-    if same_words(chosen, edit.draft):
+    if same_words(chosen, draft):
         return "edit_unchanged"
-    if copies({edit.id: edit.draft}, [one for one in documents if one.id != document.id]):
+    if copies({edit.id: draft}, [one for one in documents if one.id != document.id]):
         return "edit_copied"
-    notes = [(source, quote) for source, quote in edit.notes if source not in withheld]
+    sources = {None, *(one.id for one in documents if one.id not in withheld)}
+    found = [(source, quote) for (source, _), quote in zip(edit.notes, quotes, strict=True) if source in sources]
+    notes = [(source, quote) for source, quote in found if not unseen.repeated_by(Said(edit.id, quote))]
     own, linked = ([quote for source, quote in notes if (source is None) is given] for given in (False, True))
-    prompt = messages(Brief(edit.prompt, edit.platform, edit.words), own, linked=linked)
-    longest = max(chosen, edit.draft, key=lambda text: len(text.split()))
+    prompt = messages(Brief(asked, edit.platform, edit.words), own, linked=linked)
+    made = Pair(edit.id, document.id, start, prompt, chosen, draft, "edit", edit.model_version)
+    if unseen.shown_by(made):
+        return "edit_held_out"
+    longest = max(chosen, draft, key=lambda text: len(text.split()))
     if sum(len(turn["content"].split()) for turn in prompt) + len(longest.split()) > LONGEST_EXAMPLE:
         return "edit_too_long"
-    if plain(chosen) != chosen or plain(edit.draft) != edit.draft:
+    if plain(chosen) != chosen or plain(draft) != draft:
         return "edit_marked"
-    return Pair(edit.id, document.id, start, prompt, chosen, edit.draft, "edit", edit.model_version)
+    return made
 
 
 def published_span(published: str, text: str) -> tuple[int, int] | None:

@@ -141,7 +141,8 @@ version: {preferences.version}
 **Rejected** is what a model wrote: the base model, without the author's voice, to the same prompt; or the twin, where the author published
 something else than its draft. Written by: {_writers(preferences.pairs)}.
 **Prompts** are those of the instruct dataset {preferences.dataset_version}, training split, or those that the drafts were written from.
-**Held out**: no document that the instruct dataset holds out is in here, nor a passage that repeats one.
+**Private things** in such a prompt, its notes and its draft were masked as in cleaning.
+**Held out**: no document that the instruct dataset holds out is in here, nor a passage that repeats one, nor a prompt that shows one.
 **Left out**: {dropped}.
 **Provenance**: each row has its document, where the chosen words begin and end in it, the example or the edit that it is from, who wrote
 the rejected text, and the prompt's hash.

@@ -289,7 +289,7 @@ def with_edit(settings: Settings, split: Split, changed: Edit, text: str = PUBLI
     published = document(15, f"{prose(900, 1)}\n\n{text}\n\n{prose(901, 1)}")
     split = Split([*split.train[:15], published], split.held_out)
     dataset = build_dataset("ada", split, settings)
-    return build_preferences(dataset, answers(dataset), "base", [*split.train, *split.held_out], [changed])
+    return build_preferences(dataset, answers(dataset), "base", [*split.train, *split.held_out], [changed], ["US"])
 
 
 def test_an_edit_makes_a_pair_of_the_documents_words_and_the_draft(settings: Settings, split: Split) -> None:
@@ -322,6 +322,7 @@ def test_an_edit_that_is_held_out_waits(settings: Settings, split: Split) -> Non
     inside = split.held_out[0].text_for_voice.split("\n\n")[0]
     assert with_edit(settings, split, edit(inside)).dropped == {"edit_held_out": 1}
     assert with_edit(settings, split, edit(draft=inside)).dropped == {"edit_held_out": 1}
+    assert with_edit(settings, split, edit(prompt=inside[:600])).dropped == {"edit_held_out": 1}
     assert with_edit(settings, split, edit(draft=prose(3).split("\n\n")[0])).dropped == {"edit_copied": 1}
 
 
@@ -330,6 +331,33 @@ def test_the_prompt_of_an_edit_has_no_note_from_a_held_out_document(settings: Se
     found = with_edit(settings, split, edit(notes=notes))
     (pair,) = (pair for pair in found.pairs if pair.source == "edit")
     assert pair.messages == messages(Brief("the old crock", "blog", 80), ["Of my own."], linked=["Of a page."])
+
+
+def test_the_prompt_of_an_edit_has_no_note_with_held_out_text_or_from_a_deleted_document(settings: Settings, split: Split) -> None:
+    inside = split.held_out[0].text_for_voice.split("\n\n")[0]
+    notes = ((None, inside), (UUID(int=9), "Of a deleted document."), (None, f"So: {inside[:200]}"), (None, "Of a page."))
+    found = with_edit(settings, split, edit(notes=notes))
+    (pair,) = (pair for pair in found.pairs if pair.source == "edit")
+    assert pair.messages == messages(Brief("the old crock", "blog", 80), linked=["Of a page."])
+
+
+def test_text_of_a_held_out_document_that_is_asked_for_nowhere_is_in_no_pair(dataset: Dataset, split: Split) -> None:
+    hidden = split.held_out[0]
+    few = replace(dataset, held_out=[one for one in dataset.held_out if one.document_id != hidden.id])
+    published = replace(split.train[15], text_for_voice=PUBLISHED)
+    asked = edit(prompt=" ".join(hidden.text_for_voice.split()[:25]))
+    found = build_preferences(few, answers(few), "base", [*split.train[:15], published, *split.held_out], [asked])
+    assert found.dropped == {"edit_held_out": 1}
+
+
+def test_private_things_in_a_prompt_and_a_draft_are_masked(settings: Settings, split: Split) -> None:
+    private = "write to jane.roe@gmail.com or call (212) 736-5000"
+    asked = edit(prompt=f"the crock; {private}", draft=f"{DRAFT} So {private}.", notes=((None, f"They {private}."),))
+    found = with_edit(settings, split, asked)
+    (pair,) = (pair for pair in found.pairs if pair.source == "edit")
+    hidden = "write to [email 1] or call [phone 1]"
+    assert pair.messages == messages(Brief(f"the crock; {hidden}", "blog", 80), linked=[f"They {hidden}."])
+    assert (pair.rejected, pair.id) == (f"{DRAFT} So {hidden}.", asked.id)
 
 
 @given(st.lists(st.sampled_from(["one", "two three four five six seven", " ", "\n", "\n\n", "\n \n"])), st.text())
