@@ -27,6 +27,7 @@ from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset, notes_for
 from twin_assets.training.gguf import base_gguf
 from twin_assets.training.launchers import Launcher, launcher_of
+from twin_assets.training.machine import gpus_for
 from twin_assets.training.pairs import Rival, build_preferences, candidates
 from twin_assets.training.preferences import write_preferences
 from twin_assets.training.publication import pending
@@ -250,7 +251,7 @@ def _lessons(dataset: Artifact, platform: PlatformResource) -> list[_Lesson]:
     """The training on the author's passages, and where the settings name one, the training on pairs that goes on with its adapter."""
     settings, artifacts, own = platform.settings(), platform.artifacts(), platform.registry().overrides(dataset.author)
     plan = make_plan(dataset.author, dataset.version, settings, own)
-    first = _Lesson(plan, chosen(settings, own), artifacts.local(dataset.uri) / "train.jsonl")
+    first = _Lesson(plan, _where(chosen(settings, own), settings), artifacts.local(dataset.uri) / "train.jsonl")
     if (going_on := preferred(settings, own)) is None:
         return [first]
     pairs = platform.registry().latest_artifact(dataset.author, PREFERENCES)
@@ -263,17 +264,23 @@ def _lessons(dataset: Artifact, platform: PlatformResource) -> list[_Lesson]:
             f"{dataset.version} and {first.recipe.base_model}. Materialize training/{PREFERENCES} again."
         )
     plan = go_on(first.plan, going_on, pairs.version, settings, own)
-    return [first, _Lesson(plan, going_on, artifacts.local(pairs.uri) / "train.jsonl")]
+    return [first, _Lesson(plan, _where(going_on, settings), artifacts.local(pairs.uri) / "train.jsonl")]
+
+
+def _where(recipe: Recipe, settings: Settings) -> Recipe:
+    return recipe.at_home() if settings.training_launcher == "local" else recipe
 
 
 def _expected(lesson: _Lesson, registry: Registry, settings: Settings) -> Estimate:
-    """What a training will take; refuses one that costs too much, or that axolotl would not understand."""
+    """What a training will take; refuses one that costs too much, that this machine is too small for, or that axolotl would not understand."""
     recipe = lesson.recipe
     expected = estimate(lesson.training_file, lesson.plan.recipe, recipe.expected)
     if finished(lesson.plan):
         return expected
     spent = [one for author in registry.authors() for one in registry.artifacts(author, COST)]
     require_budget(expected, spent, lesson.plan.version, settings, datetime.now(UTC), paid=_price(recipe) > 0)
+    if settings.training_launcher == "local":
+        gpus_for(recipe)
     if not recipe.shipped:
         _require_known_keys(recipe, settings)
     return expected

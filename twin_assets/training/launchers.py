@@ -18,6 +18,7 @@ from twin_assets.store.errors import TwinError
 from twin_assets.training.aws import patiently, speaking
 from twin_assets.training.budget import Bill
 from twin_assets.training.ecs import EcsTasks
+from twin_assets.training.machine import gpus_for
 from twin_assets.training.place import PIPES, Place
 from twin_assets.training.recipes import Recipe
 from twin_assets.training.remote import delivered, fetch, place_of, send
@@ -73,7 +74,7 @@ class LocalLauncher:
             invocation = self.pipes.run(
                 context=context.op_execution_context,
                 command=trainer_command(plan, config, self.settings),
-                env=trainer_environment(self.settings, dict(os.environ)),
+                env=trainer_environment(self.settings, dict(os.environ), gpus_for(recipe)),
             )
         except DagsterPipesExecutionError as error:
             raise TwinError(f"The trainer failed: {error}\nLast lines of {plan.log}:\n{log_tail(plan)}") from error

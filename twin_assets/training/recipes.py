@@ -18,6 +18,7 @@ from twin_assets.store.overrides import Overrides
 FOLDER = PROJECT_ROOT / "training_configs"
 OURS = "twin"
 CONFIG = "config"
+LAPTOP = "laptop"
 WRAPPED = "transformer_layer_cls_to_wrap"
 NOTHING = Overrides.model_validate({})
 CHECK_MODULE = "twin_assets.training.recipe_check"
@@ -83,6 +84,12 @@ class Recipe:
         if isinstance(sharded := axolotl.get("fsdp_config"), dict):
             axolotl["fsdp_config"] = {key: value for key, value in sharded.items() if key != WRAPPED}
         return replace(self, base_model=base_model, axolotl=axolotl)
+
+    def at_home(self) -> "Recipe":
+        """The recipe on a machine of one's own: what its file says of an instance of AWS costs nothing there."""
+        if self.expected is None or self.expected.instance == LAPTOP:
+            return self
+        return replace(self, expected=self.expected.model_copy(update={"instance": "this machine", "dollars_per_hour": 0.0}))
 
 
 def names() -> list[str]:

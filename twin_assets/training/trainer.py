@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -226,17 +226,17 @@ def trainer_command(plan: Plan, config: Path, settings: Settings) -> list[str]:
     return [str(settings.trainer_python), "-m", MODULE, str(config), str(plan.log)]
 
 
-def trainer_environment(settings: Settings, inherited: dict[str, str]) -> dict[str, str]:
-    """The trainer's environment variables: offline unless W&B is asked for, and no GPU on a laptop profile."""
-    environment = {
+def trainer_environment(settings: Settings, inherited: Mapping[str, str], gpus: Sequence[str] = ()) -> dict[str, str]:
+    """The trainer's environment variables: offline unless W&B is asked for, and with these GPUs alone."""
+    return {
         **QUIET,
         "PYTHONPATH": str(PROJECT_ROOT),
         "HF_HUB_OFFLINE": "1",
         "WANDB_MODE": inherited.get("WANDB_MODE") or ("online" if inherited.get("WANDB_API_KEY") else "offline"),
         **wandb_folders(settings.home),
         "OMP_WAIT_POLICY": "passive",  # spinning threads crawl as soon as anything else wants the cores
+        "CUDA_VISIBLE_DEVICES": ",".join(gpus),
     }
-    return environment if settings.environment == "aws" else {**environment, "CUDA_VISIBLE_DEVICES": ""}
 
 
 def bf16_is_fast() -> bool:

@@ -179,16 +179,23 @@ def _secrets() -> None:
 def _on_every_gpu(config: Path) -> None:
     import torch
 
-    if torch.cuda.device_count() < 2:
+    found, given = torch.cuda.device_count(), [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
+    if found < len(given):
+        raise RuntimeError(
+            f"torch in {sys.prefix} sees {found} of {len(given)} GPUs: install the build of torch {torch.__version__.split('+')[0]} for the "
+            "CUDA of this machine's driver there (https://pytorch.org)."
+        )
+    if found < 2:
         _axolotl(config)
         return
     from torch.distributed.run import main as torchrun
 
-    torchrun(["--standalone", f"--nproc-per-node={torch.cuda.device_count()}", "-m", MODULE, str(config)])
+    torchrun(["--standalone", f"--nproc-per-node={found}", "-m", MODULE, str(config)])
 
 
 def _one_of_several(config: Path) -> None:
-    """The first process speaks with the run, for all."""
+    """The first process speaks with the run, for all; each ends with the one that started it, in whose session it is not."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     if os.environ["LOCAL_RANK"] != "0":
         for name in (DAGSTER_PIPES_CONTEXT_ENV_VAR, DAGSTER_PIPES_MESSAGES_ENV_VAR):
             os.environ.pop(name, None)

@@ -133,6 +133,16 @@ def test_nothing_is_taught_when_the_second_lesson_would_cost_too_much(teach: Tea
     assert "TWIN_TRAINING_DOLLARS_RUN" in said
 
 
+def test_a_machine_without_the_gpus_is_said_before_anything_starts(teach: Teach, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    success, said, trained = teach(training_config="llama-3.1-8b-lora")
+    assert (success, trained) == (False, [])
+    assert "llama-3.1-8b-lora needs 1 GPU" in said
+    success, said, (plan,) = teach(training_config="llama-3.1-8b-lora", training_launcher="sagemaker")
+    assert success, said
+    assert plan.base_model.startswith("meta-llama/")
+
+
 def test_a_file_of_ones_own_is_checked_also_under_the_name_of_one_of_ours(
     teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -18,8 +19,10 @@ from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.overrides import Overrides
 from twin_assets.training import trainer
+from twin_assets.training.checkpoints import checkpoints
 from twin_assets.training.recipes import read
 from twin_assets.training.trainer import Plan, finished, go_on, log_tail, make_plan, mark_finished, trainer_environment
+from twin_assets_tests.training.aws_fakes import STANDING_IN
 
 
 @pytest.fixture
@@ -231,6 +234,26 @@ def test_a_trainer_ends_with_the_process_that_started_it(plan: Plan, trainer_pro
     assert "finished" not in plan.log.read_text()
 
 
+def test_each_of_several_trainers_ends_with_the_one_that_started_it(plan: Plan, tmp_path: Path) -> None:
+    """One for each GPU: torchrun starts them in sessions of their own, so nothing else would end them."""
+    (tmp_path / "hold").touch()
+    (tmp_path / "train.jsonl").write_text("{}\n")
+    config = {"datasets": [{"path": str(tmp_path / "train.jsonl")}], "base_model": "a/b", "output_dir": str(plan.adapter)}
+    (plan.folder / "axolotl.yaml").write_text(yaml.safe_dump(config))
+    command = trainer.trainer_command(plan, plan.folder / "axolotl.yaml", Settings(home=tmp_path, trainer_python=Path(sys.executable)))
+    environment = {**os.environ, **STANDING_IN, "STAND_IN_GPUS": "2", "STAND_IN_HOLD": str(tmp_path / "hold")}
+    with subprocess.Popen(command, env=environment, text=True) as first:
+        while len(checkpoints(plan.adapter)) < 2:  # the second of them is at work
+            assert first.poll() is None, log_tail(plan)
+            time.sleep(0.1)
+        workers = psutil.Process(first.pid).children(recursive=True)
+        first.kill()
+    try:
+        assert workers and not psutil.wait_procs(workers, timeout=60)[1]
+    finally:
+        (tmp_path / "hold").unlink()
+
+
 def test_progress_bars_do_not_hide_the_last_lines(plan: Plan) -> None:
     plan.log.write_text("one\n" + "\r".join(f"{percent}%" for percent in range(100)) + "\nValueError: broken\n")
     assert log_tail(plan).splitlines()[-1] == "ValueError: broken"
@@ -240,7 +263,7 @@ def test_the_trainer_is_offline_and_on_the_cpu_unless_asked(tmp_path: Path) -> N
     local = trainer_environment(Settings(home=tmp_path), {})
     assert (local["WANDB_MODE"], local["CUDA_VISIBLE_DEVICES"], local["HF_HUB_OFFLINE"]) == ("offline", "", "1")
     assert trainer_environment(Settings(home=tmp_path), {"WANDB_API_KEY": "k"})["WANDB_MODE"] == "online"
-    assert "CUDA_VISIBLE_DEVICES" not in trainer_environment(Settings(home=tmp_path, environment="aws"), {})
+    assert trainer_environment(Settings(home=tmp_path), {}, ["GPU-1", "GPU-2"])["CUDA_VISIBLE_DEVICES"] == "GPU-1,GPU-2"
 
 
 def test_a_full_disk_is_said_before_anything_starts(plan: Plan, training_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

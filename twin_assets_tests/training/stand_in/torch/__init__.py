@@ -4,3 +4,4 @@ import os
 from types import SimpleNamespace
 
 cuda = SimpleNamespace(device_count=lambda: int(os.environ.get("STAND_IN_GPUS", "0")))
+__version__ = "2.0.0+none"

@@ -1,0 +1,68 @@
+"""The GPUs of this machine, and whether a recipe has enough of them; torch is not asked, which would take seconds and a context on each."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from twin_assets.store.errors import TwinError
+from twin_assets.training.recipes import Recipe
+
+ASKED = ("nvidia-smi", "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits")
+SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU of this machine.
+
+    Attributes:
+        uuid: As CUDA_VISIBLE_DEVICES takes it.
+        memory_gb: All of its memory, in GB.
+    """
+
+    uuid: str
+    memory_gb: float
+
+
+def gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
+    """The GPUs that NVIDIA's driver knows, and that CUDA_VISIBLE_DEVICES does not hide.
+
+    Args:
+        environment: Variables of this process.
+    """
+    try:
+        said = subprocess.run(ASKED, capture_output=True, text=True, check=True, timeout=SECONDS).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []  # no driver, or one that cannot speak to its GPU: torch would find none either
+    rows = [[part.strip() for part in line.split(",")] for line in said.splitlines() if line.count(",") == 2]
+    shown = environment.get("CUDA_VISIBLE_DEVICES")
+    visible = None if shown is None else {one.strip() for one in shown.split(",")}
+    return [
+        Gpu(uuid, int(memory) * 2**20 / 1e9)
+        for index, uuid, memory in rows
+        if memory.isdigit() and (visible is None or visible & {index, uuid})
+    ]
+
+
+def gpus_for(recipe: Recipe) -> list[str]:
+    """The GPUs of this machine that a training with the recipe sees: as many as it needs, or all where it does not say; none of a CPU's.
+
+    Raises:
+        TwinError: When there are not enough with the memory that it takes.
+    """
+    expected = recipe.expected
+    if expected is not None and not expected.gpus:
+        return []
+    found = gpus()
+    if expected is None:
+        return [one.uuid for one in found]
+    enough = [one.uuid for one in found if one.memory_gb >= expected.memory_gb]
+    if len(enough) < expected.gpus:
+        there = ", ".join(f"{one.memory_gb:.0f} GB" for one in found) or "none"
+        raise TwinError(
+            f"{recipe.name} needs {expected.gpus} GPU(s) with {expected.memory_gb:g} GB; this machine has {len(found)} ({there}). Set "
+            f"TWIN_TRAINING_LAUNCHER to sagemaker or ecs (docs/training.md, On AWS), or choose a smaller recipe in "
+            "TWIN_TRAINING_CONFIG and TWIN_PREFERENCE_CONFIG: those that end in -cpu need no GPU."
+        )
+    return enough[: expected.gpus]
