@@ -61,8 +61,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
 
     Every answer is copied from a cleaned document, letter by letter; only the prompts are made, from the title, key
     phrases, platform and length, some with notes that search finds in the author's other documents. The newest
-    documents are held out for the evaluation, and a training passage that is an exact or near copy of a held-out one
-    is dropped. Fails, saying how much is missing, when the author has too little text. Where the author's thresholds
+    documents are held out for the evaluation; a training passage that is an exact or near copy of a held-out one is
+    dropped, and no prompt shows one. Fails, saying how much is missing, when the author has too little text. Where the author's thresholds
     ask for more new words than there are, the last dataset stays and the new words are pending.
     """
     author, settings, registry = context.partition_key, platform.settings(), platform.registry()

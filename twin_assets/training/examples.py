@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 import structlog
 
-from twin_assets.cleaning.documents import Document, Split
+from twin_assets.cleaning.documents import MIN_DOCUMENTS, MIN_HELD_OUT_WORDS, Document, Split
 from twin_assets.features.retrieval import Retriever
 from twin_assets.features.search import Filters
 from twin_assets.settings import Settings
@@ -106,6 +106,11 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
     main = _main_language(split.train)
     spoken = _in_language(split.train, main)
     _require_enough(author, spoken, settings)
+    if not split.held_out:
+        raise TooLittleText(
+            f"{author} has nothing to hold out for the evaluation: fewer than {MIN_DOCUMENTS} articles, posts or notes of "
+            f"{MIN_HELD_OUT_WORDS} words or more. {_HOW_TO_ADD}"
+        )
     weights = settings.prompt_weights
     withheld = _cuts(split.held_out, settings)
     unseen = HeldOut(withheld)
@@ -118,8 +123,8 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
         raise TooLittleText(f"{author} has no passage to train on: of {len(prose)}, {sifted}. {_HOW_TO_ADD}")
     if not held_out:
         raise TooLittleText(
-            f"{author} has no passage to hold out for the evaluation: of {len(withheld)} in the {len(split.held_out)} newest documents none "
-            f"is of a length that can be asked for, and in the language that most of the older ones are in ({main or 'unknown'}). {_HOW_TO_ADD}"
+            f"{author} has no passage to hold out for the evaluation: none of {len(withheld)} in the newest documents, of which there are "
+            f"{len(split.held_out)}, can be an answer and is in the language of most of the older ones ({main or 'unknown'}). {_HOW_TO_ADD}"
         )
     phrases = _key_phrases([cut.answer for cut in [*train, *held_out]], fitted_on=len(train))
     told = teacher.teach({cut.id: cut.answer for cut in train}) if teacher else {}

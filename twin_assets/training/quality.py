@@ -79,7 +79,8 @@ def key_terms_are_present(examples: Sequence[Example], documents: Sequence[str],
     share = 1 - len(missing) / len(terms)
     description = f"{share:.0%} of the {len(terms)} key terms of the documents stand in the answers; {MIN_TERMS:.0%} are needed."
     if missing:
-        description += f" Missing: {', '.join(missing[:10])}.{_raise_the_cap(examples, max_passages)}"
+        description += f" Missing: {', '.join(missing[:10])}. The dataset's card says which passages were left out, and why."
+        description += _raise_the_cap(examples, max_passages)
     return Finding(share >= MIN_TERMS, description, {"share": round(share, 4), "missing": missing[:20]})
 
 

@@ -91,6 +91,8 @@ def test_what_the_author_writes_about_must_be_among_the_answers() -> None:
     finding = key_terms_are_present([_example(1, "Brine stood by the window.")], documents)
     assert not finding.passed
     assert "60% of the 5 key terms" in finding.description and "Missing: cellar, kettle" in finding.description
+    assert "TWIN_MAX_PASSAGES" not in finding.description
+    assert "raise TWIN_MAX_PASSAGES" in key_terms_are_present([_example(1, "Brine.")], documents, 1).description
     assert key_terms_are_present([], ["and the", "of it"]).passed
 
 
