@@ -114,6 +114,7 @@ def test_a_second_up_says_that_everything_runs(up: tuple[object, dict[str, str]]
 
 def test_the_lineage_shows_every_stage(up: tuple[object, dict[str, str]], page: Page) -> None:
     groups = ("ingest", "cleaning", "features", "voice", "training", "evaluation", "serving")
+    page.set_viewport_size({"width": 3000, "height": 1900})  # below a certain zoom Dagster draws the assets without their names
     page.goto(up[1]["dagster"] + "/asset-groups?expanded=" + ",".join(f"global%40global%3A{group}" for group in groups))
     for name in ("raw_posts", "cleaned_documents", "embeddings", "voice_profile", "adapter_weights", "eval_report", "tgi_deployment"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
