@@ -60,10 +60,11 @@ def speed(steps: Sequence[Mapping[str, float]], warm_up: int = WARM_UP) -> float
     """Tokens per second between the end of the warm-up and the last step.
 
     Args:
-        steps: Tokens and seconds so far, at each step.
+        steps: Tokens and seconds so far, at each step; what is told of anything else does not count.
         warm_up: Steps that do not count.
     """
-    first, last = steps[warm_up - 1], steps[-1]
+    counted = [step for step in steps if "tokens" in step]
+    first, last = counted[warm_up - 1], counted[-1]
     return (last["tokens"] - first["tokens"]) / (last["seconds"] - first["seconds"])
 
 

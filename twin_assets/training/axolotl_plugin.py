@@ -15,7 +15,8 @@ from dagster_pipes import PipesContext
 from transformers import TrainerCallback
 
 from twin_assets.training import lineage
-from twin_assets.training.checkpoints import checkpoints
+from twin_assets.training.checkpoints import checkpoints, seal
+from twin_assets.training.place import Place
 from twin_assets.training.trainer_main import keep, kept_in_s3
 
 MARGIN = "rewards/margins"
@@ -49,9 +50,8 @@ class TwinPlugin(BasePlugin):
 
     def add_callbacks_post_trainer(self, cfg: Any, trainer: Any) -> list[TrainerCallback]:
         """What reports, and what stores the checkpoints of a training whose machine may be taken away."""
-        place = kept_in_s3()
         traced = [LineageKeeper(cfg)] if cfg.use_wandb and trainer.is_world_process_zero() else []
-        return [*traced, StepReporter(trainer), *([CheckpointKeeper(place)] if place else [])]
+        return [*traced, StepReporter(trainer), CheckpointKeeper(kept_in_s3())]
 
     def post_train_unload(self, cfg: Any) -> None:
         """Links the adapter, which is written by now, to the run in Weights & Biases."""
@@ -180,19 +180,23 @@ class LineageKeeper(TrainerCallback):
 
 
 class CheckpointKeeper(TrainerCallback):
-    """Stores every checkpoint in S3 as soon as all processes have written their part of it."""
+    """Seals every checkpoint as soon as all processes have written their part of it, and stores it in S3 where there is a place."""
 
-    def __init__(self, place: Any) -> None:
+    def __init__(self, place: Place | None) -> None:
         self.place = place
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stores the newest checkpoint; when that fails the training goes on, and an interruption costs more of it."""
+        """Seals and stores the newest checkpoint; when storing fails the training goes on, and an interruption costs more of it."""
         if torch.distributed.is_initialized():
             torch.distributed.barrier()
         if not state.is_world_process_zero:
             return
+        newest = checkpoints(Path(args.output_dir))[-1]
+        seal(newest)
+        if self.place is None:
+            return
         try:
-            keep(checkpoints(Path(args.output_dir))[-1], self.place)
+            keep(newest, self.place)
         except (BotoCoreError, ClientError, S3UploadFailedError) as error:
             PipesContext.get().log.warning(f"the checkpoint of step {state.global_step} was not stored in {self.place}: {error}")
 

@@ -1,6 +1,7 @@
 """Holds axolotl configurations against axolotl's own schema. Runs in the trainer's environment, as ``python -m``.
 
-axolotl checks values and how they go together, but passes over keys that it does not know: a typing error would train with a default.
+axolotl checks values and how they go together, but passes over keys that it does not know: a typing error would train with a default. And it
+leaves some values to transformers, which refuses them when the model is loaded.
 """
 
 import json
@@ -9,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import AliasChoices, AliasPath, BaseModel
+
+MORE_THAN_NOTHING = ("micro_batch_size", "gradient_accumulation_steps", "num_epochs", "sequence_len", "learning_rate")
 
 
 def main() -> None:
@@ -26,13 +29,33 @@ def problems(config: dict[str, Any]) -> list[str]:
     from axolotl.utils.dict import DictDefault  # pyright: ignore[reportMissingImports]
     from axolotl.utils.schemas.config import AxolotlInputConfig  # pyright: ignore[reportMissingImports]
 
-    unknown = [f"unknown key {key}" for key in unknown_keys(config, AxolotlInputConfig)]
+    unknown = [*(f"unknown key {key}" for key in unknown_keys(config, AxolotlInputConfig)), *wrong_values(config)]
     gpu = {"bf16": True, "fp8": False, "tf32": True, "n_gpu": 8, "n_node": 1, "compute_capability": "sm_89"}
     try:
         validate_config(DictDefault(config), capabilities=gpu, env_capabilities={"torch_version": "2.8.0"})
     except (ValueError, TypeError, OSError, ImportError) as error:
         return [*unknown, str(error)]
     return unknown
+
+
+def wrong_values(config: Mapping[str, Any]) -> Iterator[str]:
+    """What the schema lets through, and the trainer would fail with, or train nothing."""
+    from axolotl.utils.schemas.enums import CustomSupportedOptimizers  # pyright: ignore[reportMissingImports]
+    from transformers import SchedulerType
+    from transformers.training_args import OptimizerNames
+
+    known = {
+        "optimizer": {one.value for names in (OptimizerNames, CustomSupportedOptimizers) for one in names},
+        "lr_scheduler": {*(one.value for one in SchedulerType), "one_cycle", "rex"},
+    }
+    for key, names in known.items():
+        if key in config and config[key] not in names:
+            yield f"{key} {config[key]!r} is none of {', '.join(sorted(names))}"
+    for key in MORE_THAN_NOTHING:
+        if isinstance(value := config.get(key), int | float) and value <= 0:
+            yield f"{key} is {value}; it is more than 0"
+    if isinstance(config.get("deepspeed"), str):
+        yield "deepspeed is a path; write what the file holds in its place: the trainer's container has no other file"
 
 
 def unknown_keys(config: Mapping[str, Any], *models: type[BaseModel]) -> Iterator[str]:

@@ -29,7 +29,7 @@ from dagster_pipes import (
     open_dagster_pipes,
 )
 
-from twin_assets.training.checkpoints import STATE, checkpoints, whole
+from twin_assets.training.checkpoints import FILES, STATE, checkpoints, in_order, whole
 from twin_assets.training.place import CHECKPOINTS, DONE, INPUT, OUTPUT, Place
 
 MODULE = "twin_assets.training.trainer_main"
@@ -84,15 +84,21 @@ def remote(work: Path) -> None:
         os.environ.setdefault("HF_HOME", str(work / "hub"))
         place.download_folder(INPUT, work)
         output = work / OUTPUT
-        place.download_folder(CHECKPOINTS, output)
-        for broken in [folder for folder in checkpoints(output) if not whole(folder)]:
-            shutil.rmtree(broken)
+        fetch_checkpoints(place, output)
         _on_every_gpu(work / CONFIG)
         deliver(output, place)
     except BaseException as error:
         if FAILURE.parent.is_dir():
             FAILURE.write_text(f"{type(error).__name__}: {error}"[:1000])
         raise
+
+
+def fetch_checkpoints(place: Place, output: Path) -> None:
+    """Fetches the checkpoints that can be resumed from."""
+    place.download_folder(CHECKPOINTS, output)
+    for broken in [folder for folder in checkpoints(output) if not whole(folder)]:
+        shutil.rmtree(broken)
+    in_order(output)
 
 
 def deliver(output: Path, place: Place) -> None:
@@ -107,8 +113,8 @@ def deliver(output: Path, place: Place) -> None:
 
 
 def keep(checkpoint: Path, place: Place) -> None:
-    """Stores a checkpoint, its state last, and then removes those from S3 that are no longer here."""
-    place.upload_folder(checkpoint, f"{CHECKPOINTS}/{checkpoint.name}", last=STATE)
+    """Stores a checkpoint, the list of its files last, and then removes those from S3 that are no longer here."""
+    place.upload_folder(checkpoint, f"{CHECKPOINTS}/{checkpoint.name}", last=FILES)
     here = {folder.name for folder in checkpoints(checkpoint.parent)}
     place.delete([name for name in place.names(CHECKPOINTS) if name.split("/")[1] not in here])
 

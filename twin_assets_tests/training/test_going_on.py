@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from twin_assets.settings import Settings
+from twin_assets.training.checkpoints import checkpoints, whole
 from twin_assets.training.preferences import Pair, Preferences, write_preferences
 from twin_assets.training.recipes import read
 from twin_assets.training.trainer import Plan, go_on, log_tail, make_plan, mark_finished, trainer_command, trainer_environment, write_config
@@ -120,8 +121,10 @@ def test_weights_and_biases_is_told_what_each_learned_from_and_made_and_none_of_
 
 
 def test_a_killed_one_goes_on_from_its_checkpoint_with_what_it_had_learned(trained: Trained) -> None:
-    whole = weights(trained.second)
+    before = weights(trained.second)
+    found = [*checkpoints(trained.first.adapter), *checkpoints(trained.second.adapter)]
+    assert found and all(whole(folder) for folder in found)
     shutil.rmtree(trained.second.adapter / f"checkpoint-{STEPS}")
     (trained.second.adapter / "adapter_model.safetensors").unlink()
     resumed = trained.again()
-    assert farthest(whole, resumed) < 1e-6
+    assert farthest(before, resumed) < 1e-6

@@ -55,6 +55,11 @@ def test_what_axolotl_would_not_understand_is_named(settings: Settings) -> None:
             "unknown": _whole("llama-3.1-8b-lora", learning_rat=0.1),
             "nested": _whole("llama-3.1-70b-qlora-fsdp", fsdp_config={"auto_wrap_polizy": "TRANSFORMER_BASED_WRAP"}),
             "value": _whole("llama-3.1-8b-lora", learning_rate="fast"),
+            "optimizer": _whole("llama-3.1-8b-lora", optimizer="adamw_foo"),
+            "scheduler": _whole("llama-3.1-8b-lora", lr_scheduler="cosin"),
+            "nothing": _whole("llama-3.1-8b-lora", micro_batch_size=0),
+            "path": _whole("llama-3.1-70b-lora-deepspeed", deepspeed="zero3.json"),
+            "sound": _whole("llama-3.1-8b-lora", optimizer="muon", lr_scheduler="rex", num_epochs=0.5),
             "together": _whole("llama-3.1-70b-qlora-fsdp", rl="dpo", datasets=[{"path": "x", **DPO_DATA}], sample_packing=False),
         },
         settings,
@@ -62,6 +67,11 @@ def test_what_axolotl_would_not_understand_is_named(settings: Settings) -> None:
     assert found["unknown"] == ["unknown key learning_rat"]
     assert found["nested"][0] == "unknown key fsdp_config.auto_wrap_polizy"
     assert "learning_rate" in found["value"][0]
+    assert found["optimizer"][0].startswith("optimizer 'adamw_foo' is none of")
+    assert "cosine" in found["scheduler"][0]
+    assert found["nothing"][0] == "micro_batch_size is 0; it is more than 0"
+    assert "deepspeed is a path" in found["path"][0]
+    assert found["sound"] == []
     assert "FSDP2 does not support" in found["together"][0]
 
 

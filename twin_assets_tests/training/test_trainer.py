@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.overrides import Overrides
 from twin_assets.training import trainer
-from twin_assets.training.checkpoints import checkpoints
+from twin_assets.training.checkpoints import checkpoints, seal
 from twin_assets.training.recipes import read
 from twin_assets.training.trainer import Plan, finished, go_on, log_tail, make_plan, mark_finished, trainer_environment
 from twin_assets_tests.training.aws_fakes import STANDING_IN
@@ -185,6 +186,8 @@ def test_a_checkpoint_that_a_kill_left_half_written_is_not_resumed_from(
     (complete / "trainer_state.json").write_text(json.dumps({"log_history": [{"step": 1, "loss": 3.0}]}))
     if state is not None:
         (broken / "trainer_state.json").write_text(state)
+    for folder in (complete, broken):
+        seal(folder)
     (plan.folder / "prepared-1").mkdir()
     (plan.folder / "prepared-1" / "data-00000-of-00001.arrow").touch()
     assert trainer._history(plan, "loss") == [[1, 3.0]]
@@ -198,7 +201,8 @@ def test_a_checkpoint_with_damaged_weights_falls_back_to_the_one_before(plan: Pl
     for folder in (before, newest):
         folder.mkdir(parents=True)
         (folder / "trainer_state.json").write_text(json.dumps({"log_history": []}))
-    (newest / "adapter_model.safetensors").write_bytes(b"cut")
+        (folder / "adapter_model.safetensors").write_bytes(b"cut" if folder == newest else struct.pack("<Q", 2) + b"{}")
+        seal(folder)
     trainer.write_config(plan, tmp_path / "train.jsonl", training_settings)
     assert [folder.name for folder in plan.adapter.iterdir()] == ["checkpoint-20"]
 

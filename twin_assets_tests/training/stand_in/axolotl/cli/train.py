@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from dagster_pipes import PipesContext
 
-from twin_assets.training.checkpoints import checkpoints
+from twin_assets.training.checkpoints import checkpoints, seal
 from twin_assets.training.trainer_main import keep, kept_in_s3
 
 STEPS = 6
@@ -35,6 +35,7 @@ def do_cli(path: str) -> None:
         folder.mkdir()
         history = [{"step": done, "loss": 4.0 - done / 10} for done in range(1, step + 1)]
         (folder / "trainer_state.json").write_text(json.dumps({"log_history": history, "resumed_from": first}))
+        seal(folder)
         for old in checkpoints(output)[:-2]:
             shutil.rmtree(old)
         if place := kept_in_s3():
