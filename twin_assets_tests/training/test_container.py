@@ -36,7 +36,7 @@ def test_the_trainer_needs_no_more_of_the_project_than_is_copied(tmp_path: Path)
     code = "import twin_assets.training.axolotl_plugin, twin_assets.training.trainer_main as one; print(one.__file__)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([python, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith(str(tmp_path)), done.stderr
+    assert done.stdout.splitlines()[-1:] == [str(tmp_path / "twin_assets" / "training" / "trainer_main.py")], done.stderr
 
 
 @pytest.mark.parametrize("name", ["policy-dagster.json", "policy-trainer.json"])
