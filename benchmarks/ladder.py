@@ -30,8 +30,9 @@ from twin_assets.settings import Settings, get_settings
 from twin_assets.store.database import Database, open_database
 from twin_assets.training import trainer
 from twin_assets.training.dataset import Dataset, Example, write_dataset
-from twin_assets.training.examples import build_dataset, notes_for
+from twin_assets.training.examples import build_dataset
 from twin_assets.training.gguf import base_gguf, merged_gguf
+from twin_assets.training.notes import retrieved
 from twin_assets.training.pairs import Rival, build_preferences, candidates
 from twin_assets.training.preferences import Preferences, write_preferences
 from twin_assets.training.recipes import chosen, read
@@ -114,7 +115,8 @@ def measure(arguments: argparse.Namespace) -> Result:
     _prepare(SAMPLE_AUTHOR, sample_sources(), "cleaned_documents")
     name = _name(arguments.data)
     _prepare(name, [arguments.data], "voice_profile")
-    _prepare(name, [], "embeddings")
+    for one in (name, *others[:1]):  # whose twins are trained
+        _prepare(one, [], "embeddings")
     author = Author(name, open_database(get_settings()), get_settings())
     other = _trained(replace(author, name=others[0]), VARIANTS["default"]) if others else None
     chosen = arguments.variants.split(",") if arguments.variants else list(VARIANTS)
@@ -141,8 +143,8 @@ def _prepare(name: str, sources: Sequence[Path], to: str) -> None:
 def _dataset(author: Author, variant: Variant) -> Dataset:
     settings = author.settings.model_copy(update={"max_passages": variant.passages, "prompt_kinds": variant.kinds})
     parts = split(load_documents(author.database, author.name), settings.held_out_share)
-    notes = notes_for(Retriever(author.database, settings), author.name) if "rag" in settings.prompt_weights else None
-    found = build_dataset(author.name, parts, settings, notes)
+    with retrieved(author.database, settings, author.name) as notes:
+        found = build_dataset(author.name, parts, settings, notes)
     return replace(found, train=[_without_points(example) for example in found.train]) if variant.prompt == "title" else found
 
 

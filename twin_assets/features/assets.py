@@ -1,7 +1,6 @@
 """The features of an author: chunks of the cleaned documents, their vectors, and how well search finds what it is asked for."""
 
 import base64
-import hashlib
 
 import dagster as dg
 from sqlalchemy import select
@@ -10,7 +9,7 @@ from twin_assets.cleaning.documents import load_documents
 from twin_assets.features import golden
 from twin_assets.features.chunking import CHUNKER, MAX_TOKENS
 from twin_assets.features.embedders import active_embedder
-from twin_assets.features.embedding import sync_embeddings
+from twin_assets.features.embedding import sync_embeddings, vectors_version
 from twin_assets.features.questions import make_questions
 from twin_assets.features.search import RANKING
 from twin_assets.features.sync import sync_chunks
@@ -77,7 +76,7 @@ def embeddings(context: dg.AssetExecutionContext, platform: PlatformResource) ->
     embedder = active_embedder(database, settings)
     report = sync_embeddings(database, author, embedder, progress=lambda state: context.log.info(str(state)))
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(_vectors_version(database, author, embedder.name)),
+        data_version=dg.DataVersion(vectors_version(database, author, embedder.name)),
         metadata={
             "chunks": report.total,
             "embedded": report.embedded,
@@ -129,13 +128,3 @@ def _sample(database: Database, author: str, rows: int = 5) -> dg.MetadataValue:
         records = [dg.TableRecord({**row, "text": row["text"][:200]}) for row in connection.execute(query).mappings()]
     types = {"context": "string", "starts": "int", "ends": "int", "words": "int", "text": "string"}
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in types.items()]))
-
-
-def _vectors_version(database: Database, author: str, model: str) -> str:
-    held = tables.embeddings.c
-    query = select(held.chunk_id, held.content_hash).where(held.author == author, held.model == model).order_by(held.chunk_id)
-    digest = hashlib.sha256(model.encode())
-    with database.begin() as connection:
-        for row in connection.execute(query):
-            digest.update(f"\n{row.chunk_id} {row.content_hash}".encode())
-    return digest.hexdigest()[:16]

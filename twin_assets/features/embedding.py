@@ -16,7 +16,7 @@ from twin_assets.features.embedders import register
 from twin_assets.models import Embedder
 from twin_assets.store.database import Database
 from twin_assets.store.errors import TwinError
-from twin_assets.store.tables import chunks
+from twin_assets.store.tables import chunks, embeddings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,6 +149,17 @@ def _embed_batch(database: Database, author: str, embedder: Embedder, hashes: Se
     hashes = [row.content_hash for row in rows]
     with database.begin() as connection:
         connection.execute(text(INSERT_VECTORS), {"author": author, "model": embedder.name, "hashes": hashes, "vectors": values})
+
+
+def vectors_version(database: Database, author: str, model: str) -> str:
+    """Hash of the texts that the author has vectors of, and of the model's name."""
+    held = embeddings.c
+    query = select(held.chunk_id, held.content_hash).where(held.author == author, held.model == model).order_by(held.chunk_id)
+    digest = hashlib.sha256(model.encode())
+    with database.begin() as connection:
+        for row in connection.execute(query):
+            digest.update(f"\n{row.chunk_id} {row.content_hash}".encode())
+    return digest.hexdigest()[:16]
 
 
 def checked(vectors: "np.ndarray", count: int, embedder: Embedder) -> "np.ndarray":

@@ -14,6 +14,14 @@ where d.author = :author
 order by d.document_id
 """
 
+STALE = """
+select count(*)
+from features.chunks c
+left join cleaning.cleaned_documents d on d.document_id = c.document_id
+where c.author = :author
+  and substr(d.text_for_rag, c.starts + 1, c.ends - c.starts) is distinct from c.text
+"""
+
 VECTORS = """
 select count(*) as chunks,
        count(e.chunk_id) as vectors,
@@ -38,6 +46,12 @@ def chunks_cover_documents(uncovered: list[str]) -> Finding:
     return Finding(False, f"No chunks of: {', '.join(uncovered[:10])}", {"uncovered": len(uncovered)})
 
 
+def stale_chunks(database: Database, author: str) -> int:
+    """How many of the author's chunks do not stand in the cleaned documents as those are now."""
+    with database.begin() as connection:
+        return connection.scalar(text(STALE), {"author": author}) or 0
+
+
 def vector_counts(database: Database, author: str, model: str) -> dict[str, int]:
     """The author's ``chunks``, their ``vectors`` of one model, and those ``not_of_unit_length``."""
     with database.begin() as connection:
@@ -50,3 +64,12 @@ def every_chunk_embedded(counts: dict[str, int]) -> Finding:
     passed = missing == 0 and counts["not_of_unit_length"] == 0
     description = f"{missing} chunks have no vector; {counts['not_of_unit_length']} vectors are not of unit length."
     return Finding(passed, "Every chunk has its vector." if passed else description, {**counts})
+
+
+def in_step(uncovered: list[str], stale: int, counts: dict[str, int]) -> Finding:
+    """Passes when the search finds the documents as they are: all are covered, no chunk is of an older text, and each has its vector."""
+    findings = chunks_cover_documents(uncovered), every_chunk_embedded(counts)
+    wrong = [finding.description for finding in findings if not finding.passed]
+    if stale:
+        wrong.append(f"{stale} chunks are of documents that are gone or were changed.")
+    return Finding(not wrong, " ".join(wrong) or "The features are in step with the documents.", {**counts, "stale": stale})

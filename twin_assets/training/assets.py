@@ -14,7 +14,6 @@ import dagster as dg
 
 from twin_assets.cleaning.annotate import parse_regions
 from twin_assets.cleaning.documents import Document, load_documents, split
-from twin_assets.features.retrieval import Retriever
 from twin_assets.partitions import authors
 from twin_assets.resources import AwsResource, PlatformResource
 from twin_assets.settings import Settings
@@ -24,10 +23,11 @@ from twin_assets.store.registry import Artifact, Model, Registry
 from twin_assets.training.budget import COST, Estimate, estimate, paid_for, require_budget, taken
 from twin_assets.training.card import model_card
 from twin_assets.training.dataset import load_dataset, write_dataset
-from twin_assets.training.examples import build_dataset, notes_for
+from twin_assets.training.examples import build_dataset
 from twin_assets.training.gguf import base_gguf
 from twin_assets.training.launchers import Launcher, launcher_of
 from twin_assets.training.machine import gpus_for
+from twin_assets.training.notes import retrieved
 from twin_assets.training.pairs import Rival, build_preferences, candidates
 from twin_assets.training.preferences import write_preferences
 from twin_assets.training.publication import pending
@@ -54,7 +54,7 @@ DATASET_SETTINGS = (
     kinds={"python", "parquet"},
     owners=["team:twin"],
     tags={"cost": "cpu"},
-    code_version="4",
+    code_version="5",
 )
 def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
     """Prompts made for the author's **verbatim** passages: what the twin learns from.
@@ -73,9 +73,9 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
             context.log.info(why)
             return dg.MaterializeResult(metadata={"pending": why, **published.figures}, data_version=dg.DataVersion(published.version))
         parts = split(documents, settings.held_out_share)
-        notes = notes_for(Retriever(platform.database(), settings), author) if "rag" in settings.prompt_weights else None
         teacher = teacher_of(settings, platform.artifacts().root / author / TEACHER)
-        dataset = build_dataset(author, parts, settings, notes, teacher)
+        with retrieved(platform.database(), settings, author) as notes:
+            dataset = build_dataset(author, parts, settings, notes, teacher)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     with tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,19 @@ BAND_WORDS = (80, 140)
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A passage of another document of the author's, shown beside a prompt.
+
+    Attributes:
+        document_id: Where it is from.
+        text: What it says; in a dataset, as it stands in the prompt.
+    """
+
+    document_id: UUID
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One prompt with the author's own passage as its answer.
 
@@ -35,6 +48,7 @@ class Example:
         prompt_kind: Which kind of prompt it is.
         prompt_source: What made the prompt: ``rule``, or a model.
         start: Where the answer begins in the document's prose, or in its code.
+        notes: What the prompt shows of the author's other documents.
     """
 
     id: UUID
@@ -50,6 +64,7 @@ class Example:
     prompt_kind: PromptKind = "brief"
     prompt_source: str = "rule"
     start: int = 0
+    notes: tuple[Note, ...] = ()
 
     @property
     def prompt_hash(self) -> str:
@@ -192,7 +207,8 @@ shingles of a part of 20 words or more.
 {dataset.foreign} documents in another language than most of the prose.
 **Not for training**: {dataset.marked} passages that hold a role marker of a chat template (as `<filename>` or `[INST]`) or control
 characters were dropped, and {dataset.overlong} with more than 12 characters for each word of the longest passage.
-**Provenance**: each row has its document, where the answer begins in it, what made the prompt, and the prompt's hash.
+**Provenance**: each row has its document, where the answer begins in it, what made the prompt, the prompt's hash, and of each note in the
+prompt the words and the document.
 **Licence**: the texts belong to their author and are used with the author's consent; this dataset grants nobody any right to them.
 """
 
@@ -238,12 +254,14 @@ def _row(example: Example) -> dict[str, Any]:
         "prompt_source": example.prompt_source,
         "prompt_hash": example.prompt_hash,
         "start": example.start,
+        "notes": [{"document_id": str(note.document_id), "text": note.text} for note in example.notes],
     }
 
 
 def _from_row(row: dict[str, Any]) -> Example:
     row.pop("prompt_hash", None)
-    return Example(**{**row, "id": UUID(row["id"]), "document_id": UUID(row["document_id"])})
+    notes = tuple(Note(UUID(note["document_id"]), note["text"]) for note in row.pop("notes", ()))  # older datasets have none
+    return Example(**{**row, "id": UUID(row["id"]), "document_id": UUID(row["document_id"])}, notes=notes)
 
 
 def _schema() -> Any:
@@ -266,5 +284,6 @@ def _schema() -> Any:
             ("prompt_source", text),
             ("prompt_hash", text),
             ("start", pa.int64()),
+            ("notes", pa.list_(pa.struct([("document_id", text), ("text", text)]))),
         ]
     )

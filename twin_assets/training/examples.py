@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from uuid import UUID, uuid5
@@ -12,16 +12,15 @@ from uuid import UUID, uuid5
 import structlog
 
 from twin_assets.cleaning.documents import MIN_DOCUMENTS, MIN_HELD_OUT_WORDS, Document, Split
-from twin_assets.features.retrieval import Retriever
-from twin_assets.features.search import Filters
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.training.dataset import CODE, Dataset, Example, PromptKind, SplitName, length_band
 from twin_assets.training.leaks import HeldOut, LeakKind, Said, duplicates, find_leaks
+from twin_assets.training.notes import Notes
 from twin_assets.training.passages import SHORTEST_DOCUMENT_WORDS, passages
 from twin_assets.training.teacher import Teacher, Told
 from twin_assets.writing.batch import asked_words
-from twin_assets.writing.prompts import Brief, messages, plain
+from twin_assets.writing.prompts import Brief, excerpt, messages, plain
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +35,6 @@ FIRST_WORDS = 6
 TAIL_WORDS = 60
 MIN_BEFORE_WORDS = 20
 RULE = "rule"
-
-Notes = Callable[[Set[UUID], str], Sequence[str]]
-"""What the twin would be shown beside a prompt, from the author's documents without these."""
 
 _HEADING = re.compile(r"^(?:(?P<fence>```|~~~)|#{1,6}\s+(?P<heading>.+?)\s*#*$)", re.MULTILINE)
 _WITHOUT_BLANKS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -149,24 +145,6 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
     )
     log.info("dataset_built", author=author, version=dataset.version, **dataset.figures)
     return dataset
-
-
-def notes_for(retriever: Retriever, author: str) -> Notes:
-    """Retrieval as drafts get it.
-
-    Raises:
-        TwinError: When nothing of the author's was embedded yet.
-    """
-    if not retriever.find(author, author, 1):
-        raise TwinError(
-            f"Nothing of {author}'s can be searched yet, which prompts of kind rag need. Materialize features/embeddings first."
-        )
-
-    def notes(hidden: Set[UUID], query: str) -> list[str]:
-        others = Filters(exclude=frozenset(hidden))
-        return [passage.text for passage in retriever.find(author, query, retriever.settings.context_passages, others)]
-
-    return notes
 
 
 def _main_language(documents: Sequence[Document]) -> str | None:
@@ -329,8 +307,9 @@ class _Asking:
 
     def _by_notes(self, cut: Cut, brief: Brief, notes: Notes) -> Example | None:
         """The same brief with notes from the author's other documents, as a draft is written: none that gives the answer or a held-out one."""
-        shown = [note for note in notes(self.hidden | {cut.document.id}, brief.prompt) if not self._tells(note, cut)]
-        return _asked(cut, "rag", messages(brief, shown)) if shown else None
+        found = [note for note in notes(self.hidden | {cut.document.id}, brief.prompt) if not self._tells(note.text, cut)]
+        shown = tuple(replace(note, text=excerpt(note.text)) for note in found)
+        return replace(_asked(cut, "rag", messages(brief, [note.text for note in shown])), notes=shown) if shown else None
 
     def _tells(self, note: str, cut: Cut) -> bool:
         said = Said(cut.id, note)

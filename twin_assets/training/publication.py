@@ -1,5 +1,6 @@
 """When a new dataset is worth a training: what changed little is pending, what was taken back is published at once."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from twin_assets.store.registry import Artifact
 from twin_assets.store.thresholds import Thresholds
 from twin_assets.training.dataset import Example
+from twin_assets.writing.prompts import excerpt
 
 
 def pending(
@@ -31,7 +33,7 @@ def pending(
     """
     if published is None or not thresholds.dataset_words or published.figures.get("made_with") != made_with:
         return None
-    if any(example.answer not in texts.get(example.document_id, "") for example in examples):
+    if any(example.answer not in texts.get(example.document_id, "") for example in examples) or not _noted(examples, texts):
         return None  # a document is gone or was corrected: what was learned from it is no longer the author's
     new = prose_words - int(published.figures.get("prose_words", 0))
     days = (now - published.created_at).total_seconds() / 86_400
@@ -42,3 +44,10 @@ def pending(
         f"Pending: {new:,} new words since dataset {published.version}; a new one is published from {thresholds.dataset_words:,} on{after}. "
         f"`twin gate {published.author} --set dataset_words=0` publishes each change."
     )
+
+
+def _noted(examples: Sequence[Example], texts: Mapping[UUID, str]) -> bool:
+    """Whether all that the prompts show of other documents still stands in them."""
+    notes = {note for example in examples for note in example.notes}
+    lines = {key: excerpt(texts.get(key, ""), sys.maxsize) for key in {note.document_id for note in notes}}
+    return all(note.text in lines[note.document_id] for note in notes)

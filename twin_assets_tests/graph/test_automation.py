@@ -224,6 +224,45 @@ def test_an_asset_that_waits_is_asked_for_once_for_each_content() -> None:
     assert all(graph.outcomes)
 
 
+def test_a_dataset_that_refuses_to_be_made_of_features_that_failed_is_made_once_they_are_there() -> None:
+    content, indexed, failing, made = ["one"], [""], [False], []
+
+    @dg.asset(partitions_def=authors)
+    def documents() -> dg.MaterializeResult:
+        return dg.MaterializeResult(data_version=dg.DataVersion(content[-1]))
+
+    @dg.asset(partitions_def=authors, deps=[documents], automation_condition=FOLLOW_CONTENT)
+    def vectors() -> dg.MaterializeResult:
+        if failing[-1]:
+            raise dg.Failure("no embedder")
+        indexed.append(content[-1])
+        return dg.MaterializeResult(data_version=dg.DataVersion(content[-1]))
+
+    @dg.asset(partitions_def=authors, deps=[documents, vectors], automation_condition=FOLLOW_CONTENT)
+    def dataset() -> dg.MaterializeResult:
+        if indexed[-1] != content[-1]:
+            raise dg.Failure("not in step")
+        made.append(content[-1])
+        return dg.MaterializeResult(data_version=dg.DataVersion(content[-1]))
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(str(authors.name), ["jane"])
+        graph = Graph(instance, dg.Definitions([documents, vectors, dataset]))
+        graph.tick()
+        graph.make(dg.AssetKey("documents"))
+        assert graph.settle() == [("vectors", "jane"), ("dataset", "jane")]
+        content.append("two")
+        failing.append(True)
+        graph.make(dg.AssetKey("documents"))
+        assert graph.settle() == [("vectors", "jane"), ("dataset", "jane")]
+        assert graph.outcomes[-2:] == [False, False]
+        failing.append(False)
+        graph.make(dg.AssetKey("vectors"))  # by hand, or by the sensor that looks for what is behind
+        assert graph.settle() == [("dataset", "jane")]
+        assert graph.settle() == []
+    assert made == ["one", "two"]
+
+
 def stand_in(content: list[str]) -> dg.Definitions:
     """The whole graph with its keys, dependencies and conditions, the dbt models in one build; its assets are as new as the content."""
     graph = whole_graph.resolve_asset_graph()

@@ -16,12 +16,12 @@ from sklearn.utils import check_random_state
 
 from twin_assets.cleaning.documents import Document, Split
 from twin_assets.settings import Settings
-from twin_assets.training.dataset import PROMPT_KINDS, Dataset, load_dataset, write_dataset
+from twin_assets.training.dataset import PROMPT_KINDS, Dataset, Note, load_dataset, write_dataset
 from twin_assets.training.examples import Cut, TooLittleText, balanced, build_dataset, nearest_heading
 from twin_assets.training.leaks import HeldOut, duplicates, find_leaks
 from twin_assets.writing.prompts import Brief, messages
 
-NAMESPACE = UUID(int=7)
+NAMESPACE, OTHER = UUID(int=7), UUID(int=8)
 VOCABULARY = [
     f"{first}{second}" for first in ("brine", "jar", "salt", "dill", "crock") for second in ("", "like", "less", "ful", "ish", "ery")
 ]
@@ -181,12 +181,12 @@ def _kinds(dataset: Dataset) -> dict[str, int]:
 def test_passages_are_asked_for_in_several_ways_and_held_out_ones_by_a_brief(settings: Settings, split: Split) -> None:
     split.train[0] = document(0, prose(0, paragraphs=9))
     chosen = settings.model_copy(update={"prompt_kinds": "brief,rag,continue"})
-    dataset = build_dataset("ada", split, chosen, lambda hidden, query: [f"A note for {query}."])
+    dataset = build_dataset("ada", split, chosen, lambda hidden, query: [Note(OTHER, f"A note for {query}.")])
     assert set(_kinds(dataset)) == {"brief", "rag", "continue"}
-    assert dataset == build_dataset("ada", split, chosen, lambda hidden, query: [f"A note for {query}."])
+    assert dataset == build_dataset("ada", split, chosen, lambda hidden, query: [Note(OTHER, f"A note for {query}.")])
     for example in dataset.train:
         asked = example.messages[-2]["content"]
-        assert ("Notes from my earlier writing:\n- A note for" in asked) == (example.prompt_kind == "rag")
+        assert ("Notes from my earlier writing:\n- A note for" in asked) == (example.prompt_kind == "rag") == bool(example.notes)
         assert asked.startswith("Continue a") == (example.prompt_kind == "continue")
     assert {example.prompt_kind for example in dataset.held_out} == {"brief"}
     assert _kinds(build_dataset("ada", split, chosen)).keys() == {"brief", "continue"}
@@ -208,7 +208,7 @@ def test_what_is_gone_on_from_stands_right_before_the_passage(settings: Settings
 def test_a_note_that_holds_the_answer_is_not_shown(settings: Settings, split: Split) -> None:
     chosen = settings.model_copy(update={"prompt_kinds": "rag"})
     texts = {one.title: one.text_for_voice for one in split.train}
-    dataset = build_dataset("ada", split, chosen, lambda hidden, query: [texts[query].upper()])
+    dataset = build_dataset("ada", split, chosen, lambda hidden, query: [Note(OTHER, texts[query].upper())])
     assert _kinds(dataset) == {"brief": len(dataset.train)}
 
 
@@ -217,9 +217,9 @@ def test_notes_with_held_out_text_are_not_shown_and_what_leaks_is_not_found(sett
     leaking = document(50, f"{split.held_out[0].text_for_voice}\n\n{prose(777, 4, 95)}")
     told, hidden = split.held_out[1].text_for_voice.split("\n\n")[1], set[UUID]()
 
-    def notes(without: Set[UUID], query: str) -> list[str]:
+    def notes(without: Set[UUID], query: str) -> list[Note]:
         hidden.update(without)
-        return [told, f"A note for {query}."]
+        return [Note(OTHER, told), Note(OTHER, f"A note for {query}.")]
 
     dataset = build_dataset("ada", Split([*split.train, leaking], split.held_out), chosen, notes)
     assert _kinds(dataset) == {"rag": len(dataset.train)}
@@ -246,9 +246,20 @@ def test_a_passage_whose_title_tells_a_held_out_one_is_not_asked_for(settings: S
     assert telling.id not in {example.document_id for example in dataset.train}
 
 
+def test_a_note_is_kept_as_it_stands_in_the_prompt(settings: Settings, split: Split, tmp_path: Path) -> None:
+    chosen = settings.model_copy(update={"prompt_kinds": "rag"})
+    long = "Salt,\n\n<|im_end|>and   time. " + "Nothing else. " * 60
+    dataset = build_dataset("ada", split, chosen, lambda hidden, query: [Note(OTHER, long)])
+    (note,) = {note for example in dataset.train for note in example.notes}
+    assert note.text.startswith("Salt, and time. Nothing else.") and len(note.text.split()) <= 60
+    assert all(example.messages[-2]["content"].endswith(f"\n- {note.text}") for example in dataset.train)
+    write_dataset(dataset, tmp_path)
+    assert load_dataset(tmp_path) == dataset
+
+
 def test_a_prompt_too_long_to_be_read_whole_becomes_a_brief(settings: Settings, split: Split) -> None:
     chosen = settings.model_copy(update={"prompt_kinds": "rag", "passage_max_words": 300})
-    notes = [f"{letter}{number} " * 12 for number, letter in enumerate("abcdefghijklmnop")]
+    notes = [Note(OTHER, f"{letter}{number} " * 12) for number, letter in enumerate("abcdefghijklmnop")]
     assert _kinds(build_dataset("ada", split, chosen, lambda hidden, query: notes)) == {"brief": 16}
 
 

@@ -21,7 +21,7 @@ from twin_assets.store.registry import Artifact, Registry
 from twin_assets.store.thresholds import Thresholds
 from twin_assets.training import assets
 from twin_assets.training.assets import instruct_dataset
-from twin_assets.training.dataset import Example
+from twin_assets.training.dataset import Example, Note
 from twin_assets.training.publication import pending
 from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F401  # fixtures
 from twin_assets_tests.training.test_dataset import document, prose
@@ -29,8 +29,10 @@ from twin_assets_tests.training.test_dataset import document, prose
 NOW = datetime(2026, 3, 8, tzinfo=UTC)
 PUBLISHED = Artifact("ada", "instruct_dataset", "d1", "/d1", {"prose_words": 5000, "made_with": "s1"}, NOW - timedelta(days=2))
 ANSWER = "I salted the jar, and it was good."
-EXAMPLE = Example(UUID(int=1), UUID(int=1), "train", "blog", None, None, [], ANSWER, 8)
-TEXTS = {UUID(int=1): f"So. {ANSWER} Really."}
+NOTE = Note(UUID(int=2), "Brine is not a drink, and salt is no food.")
+EXAMPLE = Example(UUID(int=1), UUID(int=1), "train", "blog", None, None, [], ANSWER, 8, notes=(NOTE,))
+OWN, NOTED = f"So. {ANSWER} Really.", "Listen: brine? Brine is not\na drink, and   salt is no food. Ever."
+TEXTS = {UUID(int=1): OWN, UUID(int=2): NOTED}
 STRICT = Thresholds(dataset_words=1000)
 
 
@@ -46,7 +48,10 @@ STRICT = Thresholds(dataset_words=1000)
         ({"thresholds": Thresholds(dataset_words=1000, dataset_days=2)}, False),
         ({"made_with": "s2"}, False),
         ({"texts": {}}, False),
-        ({"texts": {UUID(int=1): "Corrected: I salted two jars."}}, False),
+        ({"texts": {**TEXTS, UUID(int=1): "Corrected: I salted two jars."}}, False),
+        ({"texts": {UUID(int=1): OWN}}, False),
+        ({"texts": {**TEXTS, UUID(int=2): "Corrected: brine is a drink."}}, False),
+        ({"texts": {**TEXTS, UUID(int=3): "Another one."}}, True),
     ],
 )
 def test_what_changed_little_waits_and_what_was_taken_back_does_not(changed: dict[str, object], waits: bool) -> None:
