@@ -133,7 +133,9 @@ def recipe(
     as_json: AsJson = False,
 ) -> None:
     """Show or change how the author's twin is trained: which recipe, and what is otherwise than in it."""
+    from twin_assets.store.artifacts import ArtifactStore
     from twin_assets.store.overrides import Overrides
+    from twin_assets.training.budget import estimate
     from twin_assets.training.recipes import chosen, names
     from twin_assets.training.trainer import make_plan
 
@@ -148,14 +150,25 @@ def recipe(
     taken, plan = chosen(settings, own), make_plan(name, "", settings, own)
     in_force = {key: plan.recipe.get(key) for key in Overrides.model_fields} | {"config": taken.name}
     said = own.model_dump(exclude_none=True)
+    at = taken.at_home() if settings.training_launcher == "local" else taken
+    dataset = registry.latest_artifact(name, "instruct_dataset")
+    needs = (
+        estimate(ArtifactStore(settings.artifacts_url).local(dataset.uri) / "train.jsonl", plan.recipe, at.expected) if dataset else None
+    )
     if as_json:
-        typer.echo(json.dumps({"base_model": taken.base_model, "in_force": in_force, "overrides": said}, indent=1))
+        expected = asdict(needs) if needs else None
+        typer.echo(json.dumps({"base_model": taken.base_model, "in_force": in_force, "overrides": said, "expected": expected}, indent=1))
         return
     table = Table("key", "value", "said by", "meaning", box=None, header_style="bold")
     for key, about in Overrides.model_fields.items():
         value = "-" if in_force[key] is None else str(in_force[key])
         table.add_row(key, escape(value), name if key in said else "", about.description)
     console.print(table)
+    if taken.expected:
+        of = f"each of {taken.expected.gpus} GPUs" if taken.expected.gpus > 1 else "the GPU" if taken.expected.gpus else "the process"
+        console.print(f"{escape(taken.name)} is made for {taken.expected.instance}, with {taken.expected.memory_gb:g} GB of {of}")
+    if needs:
+        console.print(f"the newest dataset: {needs}")
     console.print(f"trains {escape(taken.base_model)}; the next training is with this: [bold]twin run {name}[/bold]")
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from twin_assets.settings import Settings
+from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.overrides import Overrides
 from twin_assets.store.registry import Registry
 from twin_assets_tests.cli.typed import DAGSTERS_OWN, Result, failed
@@ -43,3 +45,17 @@ def test_a_file_is_kept_as_the_path_that_it_has_from_here(
     monkeypatch.chdir(tmp_path)
     assert twin("recipe", "ada", "--set", "config=./mine.yaml").code == 0
     assert ada.overrides("ada").config == str(tmp_path / "mine.yaml")
+
+
+def test_what_the_next_training_takes_is_said_before_it_begins(
+    twin: Callable[..., Result], ada: Registry, settings: Settings, tmp_path: Path
+) -> None:
+    assert "the newest dataset" not in twin("recipe", "ada").out
+    (tmp_path / "train.jsonl").write_text(json.dumps({"messages": [{"role": "user", "content": "word " * 600}]}) + "\n")
+    uri = ArtifactStore(settings.artifacts_url).put_directory("ada", "instruct_dataset", "d1", tmp_path)
+    ada.record_artifact("ada", "instruct_dataset", "d1", uri)
+    said = " ".join(twin("recipe", "ada", "--set", "config=llama-3.1-8b-qlora").out.split())
+    assert "llama-3.1-8b-qlora is made for ml.g5.2xlarge, with 13 GB of the GPU" in said
+    expected = json.loads(twin("recipe", "ada", "--json").out)["expected"]
+    assert f"the newest dataset: about {expected['tokens']:,} tokens, {expected['hours']:.2f} h on this machine" in said
+    assert expected["dollars"] == 0.0
