@@ -44,11 +44,11 @@ class Trained:
         return weights(self.second)
 
 
-def train(plan: Plan, file: Path, settings: Settings) -> None:
+def train(plan: Plan, file: Path, settings: Settings, ends_with: int = 0) -> None:
     command = trainer_command(plan, write_config(plan, file, settings), settings)
     environment = {**os.environ, **trainer_environment(settings, {}), "PYTHONWARNINGS": "ignore"}
     ended = subprocess.run(command, env=environment, check=False, capture_output=True)
-    assert ended.returncode == 0, log_tail(plan)
+    assert ended.returncode == ends_with, log_tail(plan)
 
 
 def weights(plan: Plan) -> dict[str, torch.Tensor]:
@@ -128,3 +128,10 @@ def test_a_killed_one_goes_on_from_its_checkpoint_with_what_it_had_learned(train
     (trained.second.adapter / "adapter_model.safetensors").unlink()
     resumed = trained.again()
     assert farthest(before, resumed) < 1e-6
+
+
+def test_a_passage_that_is_longer_than_what_is_read_is_neither_cut_nor_left_out(trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(json.dumps({"messages": [*PROMPT, {"role": "assistant", "content": 20 * OWN}]}) + "\n")
+    longer = replace(trained.first, dataset_version="longer")
+    train(longer, tmp_path / "train.jsonl", trained.settings, ends_with=1)
+    assert "tokens, which exceeds the maximum 64" in log_tail(longer)

@@ -171,3 +171,10 @@ def test_a_file_that_is_no_recipe_is_named_with_the_reason(tmp_path: Path, conte
 def test_a_name_that_is_none_comes_with_those_that_are() -> None:
     with pytest.raises(TwinError, match=r"no training configuration 'gpt-5'.*llama-3.1-8b-lora, .*or a path"):
         read("gpt-5")
+
+
+@pytest.mark.parametrize("name", names())
+def test_no_recipe_cuts_or_drops_what_the_author_wrote(name: str) -> None:
+    """Prompt and answer of 330 words in Cyrillic are 1,300 tokens of the smallest model's vocabulary."""
+    recipe = read(name).axolotl
+    assert recipe["excess_length_strategy"] == "raise" and recipe["sequence_len"] >= 2048
