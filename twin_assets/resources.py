@@ -52,4 +52,6 @@ class AwsResource(dg.ConfigurableResource):
         try:
             return boto3.client(service, config=Config(retries={"mode": "standard", "total_max_attempts": 10}))
         except NoRegionError as error:
-            raise TwinError(f"No region is configured for AWS, where {service} is needed. Set AWS_REGION, such as eu-central-1.") from error
+            raise TwinError(
+                f"No region is configured for AWS, where {service} is needed. Set AWS_DEFAULT_REGION, such as eu-central-1."
+            ) from error

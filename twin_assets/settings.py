@@ -111,7 +111,9 @@ class Settings(BaseSettings):
     training_max_steps: int = Field(
         120, ge=0, description="Upper bound of optimizer steps, about ten minutes on two cores; 0 trains all configured epochs."
     )
-    training_dollars_run: float = Field(25.0, ge=0, description="What one training may cost, by its estimate, in dollars; 0 is any price.")
+    training_dollars_run: float = Field(
+        25.0, ge=0, description="What the trainings of one run may cost, in dollars, by estimate and on AWS in all; 0 is any price."
+    )
     training_dollars_month: float = Field(100.0, ge=0, description="What all trainings of a month may cost, in dollars; 0 is any price.")
     training_launcher: Literal["local", "sagemaker", "ecs"] = Field(
         "local", description="Where trainings run: on this machine, as training jobs of SageMaker, or as tasks of ECS."
@@ -124,7 +126,7 @@ class Settings(BaseSettings):
     )
     training_role: str = Field("", description="ARN of the role that a SageMaker training job has: it reads and writes TWIN_TRAINING_S3.")
     training_spot: bool = Field(True, description="Whether SageMaker trains on spare capacity, which is cheaper and may be taken away.")
-    training_max_hours: float = Field(24.0, gt=0, le=672, description="Hours after which SageMaker ends a training.")
+    training_max_hours: float = Field(24.0, gt=0, le=672, description="Hours after which an attempt at a training on AWS is ended.")
     training_secret: str = Field(
         "",
         description="Name in AWS Secrets Manager of a JSON object with HF_TOKEN and WANDB_API_KEY, which trainings on AWS read; empty: none.",

@@ -20,7 +20,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.edits import edits_of
 from twin_assets.store.errors import TwinError
 from twin_assets.store.registry import Artifact, Model, Registry
-from twin_assets.training.budget import COST, Estimate, estimate, paid_for, require_budget, taken
+from twin_assets.training.budget import COST, Estimate, allowance, estimate, paid_for, require_budget, taken, together
 from twin_assets.training.card import model_card
 from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset
@@ -180,10 +180,11 @@ def adapter_weights(
         dataset = _newest(author, registry)
         _require_sound(dataset, platform)
         lessons = _lessons(dataset, platform)
-        for lesson in lessons:  # the second is not refused when the first is paid for
-            _expected(lesson, registry, settings)
+        due = [lesson for lesson in lessons if not finished(lesson.plan)]
+        _require_allowed(due, registry, settings)
         launcher = launcher_of(settings, pipes, aws)
-        taught = [_train(context, launcher, registry, lesson, settings) for lesson in lessons]
+        own = {lesson.plan.version for lesson in due}
+        taught = [_train(context, launcher, registry, lesson, own, settings) for lesson in lessons]
         model = _register(platform, registry, lessons[-1].plan, _figures(lessons, taught, registry), dataset.figures)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
@@ -271,31 +272,38 @@ def _where(recipe: Recipe, settings: Settings) -> Recipe:
     return recipe.at_home() if settings.training_launcher == "local" else recipe
 
 
-def _expected(lesson: _Lesson, registry: Registry, settings: Settings) -> Estimate:
-    """What a training will take; refuses one that costs too much, that this machine is too small for, or that axolotl would not understand."""
-    recipe = lesson.recipe
-    expected = estimate(lesson.training_file, lesson.plan.recipe, recipe.expected)
-    if finished(lesson.plan):
-        return expected
-    spent = [one for author in registry.authors() for one in registry.artifacts(author, COST)]
-    require_budget(expected, spent, lesson.plan.version, settings, datetime.now(UTC), paid=_price(recipe) > 0)
-    if settings.training_launcher == "local":
-        gpus_for(recipe)
-    if not recipe.shipped:
-        _require_known_keys(recipe, settings)
-    return expected
+def _expected(lesson: _Lesson) -> Estimate:
+    return estimate(lesson.training_file, lesson.plan.recipe, lesson.recipe.expected)
+
+
+def _require_allowed(due: Sequence[_Lesson], registry: Registry, settings: Settings) -> None:
+    """Before the first is paid for, refuses trainings that cost too much together, are too big for this machine, or not known to axolotl."""
+    if not due:
+        return
+    own = {lesson.plan.version for lesson in due}
+    paid = settings.training_launcher != "local" or any(_price(lesson.recipe) > 0 for lesson in due)
+    require_budget(together([_expected(lesson) for lesson in due]), _spent(registry), own, settings, datetime.now(UTC), paid=paid)
+    for lesson in due:
+        if settings.training_launcher == "local":
+            gpus_for(lesson.recipe)
+        if not lesson.recipe.shipped:
+            _require_known_keys(lesson.recipe, settings)
+
+
+def _spent(registry: Registry) -> list[Artifact]:
+    return [one for author in registry.authors() for one in registry.artifacts(author, COST)]
 
 
 def _train(
-    context: dg.AssetExecutionContext, launcher: Launcher, registry: Registry, lesson: _Lesson, settings: Settings
+    context: dg.AssetExecutionContext, launcher: Launcher, registry: Registry, lesson: _Lesson, own: set[str], settings: Settings
 ) -> dict[str, Any]:
     plan, recipe = lesson.plan, lesson.recipe
     if finished(plan):
         context.log.info(f"model {plan.version} was trained before: nothing to do")
         return finished_figures(plan)
-    expected = _expected(lesson, registry, settings)
+    expected, most = _expected(lesson), allowance(plan.version, _spent(registry), own, settings, datetime.now(UTC))
     context.log.info(f"training model {plan.version} with {recipe.name}: {expected}")
-    with paid_for(registry, plan.author, plan.version, expected, _price(recipe)) as bill:
+    with paid_for(registry, plan.author, plan.version, expected, _price(recipe), most) as bill:
         steps = launcher.train(context, plan, recipe, lesson.training_file, bill)
     return mark_finished(plan, steps)
 

@@ -16,7 +16,8 @@ Result = TypeVar("Result")
 
 WAITS = (30.0, 60.0, 120.0, 240.0, 480.0)
 """Seconds between two tries where a quota is used up or there is no machine."""
-LOG_LINES = 20
+LOG_LINES = 80
+"""The traceback of a process that failed, and after it what the one that started it says of all the others."""
 _EXPIRED = frozenset(
     {
         *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClientException"),

@@ -6,6 +6,7 @@ Each finds a training again that an earlier run has started: it is never paid fo
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,13 +16,13 @@ from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesE
 from twin_assets.resources import AwsResource
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
-from twin_assets.training.aws import patiently, speaking
+from twin_assets.training.aws import patiently, required, speaking
 from twin_assets.training.budget import Bill
 from twin_assets.training.ecs import EcsTasks
 from twin_assets.training.machine import gpus_for
 from twin_assets.training.place import PIPES, Place
 from twin_assets.training.recipes import Recipe
-from twin_assets.training.remote import delivered, fetch, place_of, send
+from twin_assets.training.remote import allowed_seconds, delivered, fetch, job_name, place_of, send, withdraw, withdraw_others
 from twin_assets.training.sagemaker import Jobs, request
 from twin_assets.training.trainer import Plan, log_tail, trainer_command, trainer_environment, write_config
 
@@ -70,6 +71,7 @@ class LocalLauncher:
         """See ``Launcher``."""
         config = write_config(plan, training_file, self.settings)
         context.log.info(f"the trainer prints to {plan.log}")
+        started = time.monotonic()
         try:
             invocation = self.pipes.run(
                 context=context.op_execution_context,
@@ -78,6 +80,8 @@ class LocalLauncher:
             )
         except DagsterPipesExecutionError as error:
             raise TwinError(f"The trainer failed: {error}\nLast lines of {plan.log}:\n{log_tail(plan)}") from error
+        finally:
+            bill.seconds += time.monotonic() - started
         return [dict(message) for message in invocation.get_custom_messages()]
 
 
@@ -92,36 +96,54 @@ class SageMakerLauncher:
     def train(self, context: dg.AssetExecutionContext, plan: Plan, recipe: Recipe, training_file: Path, bill: Bill) -> list[Step]:
         """See ``Launcher``."""
         place = place_of(plan, self.settings, self.aws.client("s3"))
-        jobs = Jobs(plan, self.aws.client("sagemaker"), self.aws.client("logs"), context.log.info, self.sleep)
+        jobs = self._jobs(context, job_name(plan))
         with speaking(f"training {plan.version}"):
-            steps = (
-                []
-                if delivered(place)
-                else patiently(lambda: self._attempt(context, jobs, place, plan, recipe, training_file, bill), self.sleep)
-            )
+            steps = patiently(lambda: self._attempt(context, jobs, place, plan, recipe, training_file, bill), self.sleep)
             fetch(plan, training_file, place)
         return steps
 
     def _attempt(
         self, context: dg.AssetExecutionContext, jobs: Jobs, place: Place, plan: Plan, recipe: Recipe, training_file: Path, bill: Bill
     ) -> list[Step]:
-        job = jobs.running()
+        name, job = jobs.current()
+        jobs.settle(bill)
+        if delivered(place):  # by a job that nobody watched to its end
+            if job:
+                jobs.follow(job)
+                jobs.settle(bill)
+            bill.open = bill.open or not bill.seconds
+            return []
+        seconds = allowed_seconds(bill, self.settings)
         if job is None:
-            request(plan, recipe, place, {}, self.settings)  # what is missing is said before anything is sent
-            send(plan, training_file, place, self.settings)
+            bill.require_left()
+            request(plan, recipe, place, {}, self.settings, seconds)  # what is missing is said before anything is sent
+            withdraw_others(plan, place, lambda other: self._jobs(context, other).busy())
         else:
-            context.log.info(f"{job.name} runs already: waiting for it")
-        reader, injector = _through(place)
-        with dg.open_pipes_session(context.op_execution_context, context_injector=injector, message_reader=reader) as session:
-            job = job or jobs.create(request(plan, recipe, place, session.get_bootstrap_env_vars(), self.settings))
-            try:
-                job = jobs.follow(job, bill)
-            except (DagsterExecutionInterruptedError, KeyboardInterrupt):
-                context.log.warning(f"the run is cancelled: stopping {job.name}")
-                jobs.stop(job)
-                raise
+            context.log.info(f"{name} runs already: waiting for it")
+        bill.open = True
+        try:
+            with speaking(f"training {plan.version}"):
+                if job is None:
+                    send(plan, training_file, place, self.settings)
+                reader, injector = _through(place, name)
+                with dg.open_pipes_session(context.op_execution_context, context_injector=injector, message_reader=reader) as session:
+                    pipes = session.get_bootstrap_env_vars()
+                    job = jobs.follow(job or jobs.create(name, request(plan, recipe, place, pipes, self.settings, seconds)))
+        except (DagsterExecutionInterruptedError, KeyboardInterrupt):
+            context.log.warning(f"the run is cancelled: stopping {name}")
+            jobs.stop(name)
+            withdraw(place)
+            _settle(jobs, bill, place)
+            raise
+        except TwinError:
+            _settle(jobs, bill, place)
+            raise
+        _settle(jobs, bill, place)
         jobs.require_completed(job)
         return [dict(message) for message in session.get_custom_messages()]
+
+    def _jobs(self, context: dg.AssetExecutionContext, name: str) -> Jobs:
+        return Jobs(name, self.aws.client("sagemaker"), self.aws.client("logs"), context.log.info, self.sleep)
 
 
 class EcsLauncher:
@@ -135,34 +157,74 @@ class EcsLauncher:
     def train(self, context: dg.AssetExecutionContext, plan: Plan, recipe: Recipe, training_file: Path, bill: Bill) -> list[Step]:
         """See ``Launcher``."""
         place = place_of(plan, self.settings, self.aws.client("s3"))
-        tasks = EcsTasks(plan, self.aws.client("ecs"), self.aws.client("logs"), self.settings, self.sleep)
+        tasks = EcsTasks(job_name(plan), place, self.aws.client("ecs"), self.aws.client("logs"), self.settings, self.sleep)
         with speaking(f"training {plan.version}"):
-            steps = [] if delivered(place) else self._run(context, tasks, place, plan, training_file)
+            steps = patiently(lambda: self._attempt(context, tasks, place, plan, recipe, training_file, bill), self.sleep)
             fetch(plan, training_file, place)
         return steps
 
-    def _run(self, context: dg.AssetExecutionContext, tasks: EcsTasks, place: Place, plan: Plan, training_file: Path) -> list[Step]:
+    def _attempt(
+        self, context: dg.AssetExecutionContext, tasks: EcsTasks, place: Place, plan: Plan, recipe: Recipe, training_file: Path, bill: Bill
+    ) -> list[Step]:
         from dagster_aws.pipes import PipesECSClient
 
-        asked = tasks.request(plan, place)
-        if running := tasks.running():
+        required(self.settings, "training_ecs_cluster", "training_ecs_task")
+        name, running = tasks.current()
+        tasks.settle(bill)
+        if delivered(place):  # by a task that nobody watched to its end
+            if running:
+                tasks.follow(running)
+                tasks.settle(bill)
+            bill.open = bill.open or not bill.seconds
+            return []
+        asked = tasks.request(plan, recipe, allowed_seconds(bill, self.settings))
+        if running:
             context.log.info(f"{running} runs already: waiting for it")
         else:
-            send(plan, training_file, place, self.settings)
-        reader, injector = _through(place)
-        client = PipesECSClient(client=tasks, context_injector=injector, message_reader=reader)
+            bill.require_left()
+            withdraw_others(plan, place, lambda other: bool(tasks.running(other)))
+        bill.open = True
+        reader, injector = _through(place, name)
+        client = PipesECSClient(client=tasks, context_injector=injector, message_reader=reader, forward_termination=False)
+        invocation, why = None, "a container ended without an exit code"
         try:
-            invocation = client.run(context=context.op_execution_context, run_task_params=asked)
+            with speaking(f"training {plan.version}"):
+                if not running:
+                    send(plan, training_file, place, self.settings)
+                invocation = client.run(context=context.op_execution_context, run_task_params=asked)
+        except (DagsterExecutionInterruptedError, KeyboardInterrupt):
+            context.log.warning(f"the run is cancelled: stopping {name}")
+            tasks.stop("The run was cancelled.")
+            withdraw(place)
+            _settle(tasks, bill, place)
+            raise
         except (RuntimeError, DagsterPipesExecutionError) as error:
-            raise TwinError(f"The training task {tasks.name} failed: {error}\n{tasks.why()}") from error
-        tasks.require_completed()
+            why = str(error)
+        except TwinError:
+            _settle(tasks, bill, place)
+            raise
+        _settle(tasks, bill, place)
+        if invocation is None or not tasks.completed():
+            raise TwinError(f"The training task {name} failed: {why}\n{tasks.why()}")
         return [dict(message) for message in invocation.get_custom_messages()]
 
 
-def _through(place: Place) -> tuple[Any, Any]:
+def _settle(attempts: Jobs | EcsTasks, bill: Bill, place: Place) -> None:
+    """Notes what is billed, and leaves none of the author's texts in S3 where nothing runs and nothing was delivered.
+
+    What AWS does not say stays open: this is not the place to fail.
+    """
+    with suppress(TwinError), speaking("looking at what was billed"):
+        attempts.settle(bill)
+        if not bill.open and not delivered(place):
+            withdraw(place)
+
+
+def _through(place: Place, attempt: str) -> tuple[Any, Any]:
     """What reads from a trainer on AWS, and what tells it of the run."""
     from dagster_aws.pipes import PipesS3ContextInjector
 
     from twin_assets.training.s3_messages import S3Messages
 
-    return S3Messages(place), PipesS3ContextInjector(bucket=place.bucket, client=place.client, key_prefix=place.key(f"{PIPES}/"))
+    prefix = place.key(f"{PIPES}/{attempt}/")
+    return S3Messages(place, attempt), PipesS3ContextInjector(bucket=place.bucket, client=place.client, key_prefix=prefix)

@@ -34,6 +34,7 @@ class Expected(BaseModel):
         memory_gb: Memory at the peak, of each GPU or else of the process.
         tokens_per_second: Of all GPUs together.
         dollars_per_hour: Price of the instance on demand.
+        start_minutes: Until the first step, which is billed: pulling the image, fetching the base model, loading it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +44,7 @@ class Expected(BaseModel):
     memory_gb: float = Field(gt=0)
     tokens_per_second: float = Field(gt=0)
     dollars_per_hour: float = Field(ge=0)
+    start_minutes: float = Field(default=0, ge=0)
 
     def hours(self, tokens: float) -> float:
         """Time for so many tokens, without starting up."""

@@ -15,7 +15,7 @@ from twin_assets.training.aws import ScarceError, log_lines, patiently, required
 from twin_assets.training.budget import Bill
 from twin_assets.training.place import Place
 from twin_assets.training.recipes import Recipe
-from twin_assets.training.remote import environment, job_name
+from twin_assets.training.remote import environment
 from twin_assets.training.trainer import Plan
 from twin_assets.training.trainer_main import MODULE
 
@@ -57,15 +57,15 @@ class Jobs:
     """The jobs of one training.
 
     Args:
-        plan: The training.
+        name: Of the first one.
         client: A client of SageMaker.
         logs: A client of CloudWatch Logs.
         say: Takes what changes, line by line.
         sleep: Waits so many seconds.
     """
 
-    def __init__(self, plan: Plan, client: Any, logs: Any, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> None:
-        self.name = job_name(plan)
+    def __init__(self, name: str, client: Any, logs: Any, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> None:
+        self.name = name
         self.client = client
         self.logs = logs
         self.say = say
@@ -82,28 +82,54 @@ class Jobs:
             found.append(job)
         return found
 
-    def running(self) -> Job | None:
-        """The job that is at it now; one that is being stopped is waited for.
+    def busy(self) -> bool:
+        """Whether one of them has not ended.
 
         Raises:
             TwinError: When SageMaker cannot be asked.
         """
-        newest = next(reversed(self.attempts()), None)
+        return any(not job.ended for job in self.attempts())
+
+    def current(self) -> tuple[str, Job | None]:
+        """The name of the attempt that is at it now, or comes next, and its job; one that is being stopped is waited for.
+
+        Raises:
+            TwinError: When SageMaker cannot be asked.
+        """
+        attempts = self.attempts()
+        newest = next(reversed(attempts), None)
         if newest and newest.status == "Stopping":
             newest = self.follow(newest)
-        return None if newest is None or newest.ended else newest
+        return (self._name(len(attempts) + 1), None) if newest is None or newest.ended else (newest.name, newest)
 
-    def create(self, request: Mapping[str, Any]) -> Job:
-        """Starts the next attempt; where a quota is used up, it waits and asks again.
+    def settle(self, bill: Bill) -> None:
+        """Notes what all attempts were billed, and whether one goes on.
+
+        Raises:
+            TwinError: When SageMaker cannot be asked.
+        """
+        attempts = self.attempts()
+        bill.seconds = max(bill.seconds, float(sum(one.billed for one in attempts)))
+        bill.open = any(not one.ended for one in attempts)
+
+    def create(self, name: str, request: Mapping[str, Any]) -> Job:
+        """Starts an attempt, or finds that it was started: by another run, or by a request whose answer was lost.
+
+        Where a quota is used up, it waits and asks again.
 
         Raises:
             TwinError: When SageMaker refuses.
         """
-        name = self._name(len(self.attempts()) + 1)
+        from botocore.exceptions import ClientError
 
         def ask() -> None:
             with speaking(f"starting {name}"):
-                self.client.create_training_job(TrainingJobName=name, **request)
+                try:
+                    self.client.create_training_job(TrainingJobName=name, **request)
+                except ClientError as error:
+                    if error.response.get("Error", {}).get("Code") != "ResourceInUse":
+                        raise
+                    self.say(f"{name} runs already: waiting for it")
 
         patiently(ask, self.sleep)
         job = self._describe(name)
@@ -111,7 +137,7 @@ class Jobs:
             raise TwinError(f"SageMaker took the training job {name} and does not know it. Look at its console, and run again.")
         return job
 
-    def follow(self, job: Job, bill: Bill | None = None) -> Job:
+    def follow(self, job: Job) -> Job:
         """Waits for a job's end, and says what it is at.
 
         Raises:
@@ -124,20 +150,27 @@ class Jobs:
                 self.say(now)
                 said = now
             if job.ended:
-                if bill is not None:
-                    bill.seconds = float(sum(one.billed for one in self.attempts()))
                 return job
             self.sleep(POLL_SECONDS)
-            job = self._describe(job.name) or job
+            try:
+                job = self._describe(job.name) or job
+            except ScarceError as error:  # AWS is busy, and the job goes on
+                self.say(str(error))
 
-    def stop(self, job: Job) -> None:
-        """Ends a job; what it has cost is paid, and its checkpoints stay.
+    def stop(self, name: str) -> None:
+        """Ends a job, where it was started and runs; what it has cost is paid, and its checkpoints stay.
 
         Raises:
             TwinError: When SageMaker refuses.
         """
-        with speaking(f"stopping {job.name}"):
-            self.client.stop_training_job(TrainingJobName=job.name)
+        if not self._goes_on(name):
+            return
+        try:
+            with speaking(f"stopping {name}"):
+                self.client.stop_training_job(TrainingJobName=name)
+        except TwinError:
+            if self._goes_on(name):
+                raise
 
     def require_completed(self, job: Job) -> None:
         """Checks how a job has ended.
@@ -148,12 +181,21 @@ class Jobs:
         """
         if job.status == "Completed":
             return
+        if job.step == "MaxRuntimeExceeded":
+            raise TwinError(
+                f"The training job {job.name} has reached its limit: TWIN_TRAINING_MAX_HOURS, or what the caps on dollars left. "
+                "Raise it, and run again: it goes on from its last checkpoint."
+            )
         if job.status == "Stopped":
             raise TwinError(f"The training job {job.name} was stopped ({job.step}). Run again: it goes on from its last checkpoint.")
         if any(word in job.reason for word in _SCARCE):
             raise ScarceError(f"The training job {job.name} found no machine: {job.reason}")
         lines = log_lines(self.logs, LOG_GROUP, f"{job.name}/")
         raise TwinError(f"The training job {job.name} failed: {job.reason or 'SageMaker says no reason'}\nLast lines of its log:\n{lines}")
+
+    def _goes_on(self, name: str) -> bool:
+        job = self._describe(name)
+        return job is not None and not job.ended and job.status != "Stopping"
 
     def _name(self, attempt: int) -> str:
         return self.name if attempt == 1 else f"{self.name}-{attempt}"
@@ -177,7 +219,7 @@ class Jobs:
         )
 
 
-def request(plan: Plan, recipe: Recipe, place: Place, pipes: Mapping[str, str], settings: Settings) -> dict[str, Any]:
+def request(plan: Plan, recipe: Recipe, place: Place, pipes: Mapping[str, str], settings: Settings, seconds: int) -> dict[str, Any]:
     """What SageMaker is asked for, without the name (SageMaker API reference, CreateTrainingJob).
 
     Args:
@@ -185,7 +227,8 @@ def request(plan: Plan, recipe: Recipe, place: Place, pipes: Mapping[str, str], 
         recipe: Says on which instance.
         place: Where everything lies in S3.
         pipes: The variables with which the trainer finds the run.
-        settings: Image, role, network, spot and bounds.
+        settings: Image, role, network and spot.
+        seconds: How long it may run.
 
     Raises:
         TwinError: When a setting is missing, the recipe is for no instance of SageMaker, or a variable would be too long.
@@ -197,12 +240,11 @@ def request(plan: Plan, recipe: Recipe, place: Place, pipes: Mapping[str, str], 
             f"The recipe {recipe.name} names no instance of SageMaker (twin.instance, such as ml.g5.2xlarge), but {instance or 'none'}. "
             "Choose another one with TWIN_TRAINING_CONFIG."
         )
-    variables = {**environment(plan, place, settings), **pipes}
+    variables = {**environment(plan, place, settings, seconds), **pipes}
     if long := [name for name, value in variables.items() if len(value) > LONGEST_VALUE]:
         raise TwinError(
             f"{long[0]} would be longer than the {LONGEST_VALUE} characters that SageMaker takes. Set a shorter TWIN_TRAINING_S3."
         )
-    runtime = round(settings.training_max_hours * 3600)
     subnets, groups = settings.training_network
     if subnets:
         required(settings, "training_security_groups")
@@ -216,8 +258,8 @@ def request(plan: Plan, recipe: Recipe, place: Place, pipes: Mapping[str, str], 
         "OutputDataConfig": {"S3OutputPath": f"{place}/sagemaker"},  # asked for, and empty: the trainer stores what it makes
         "ResourceConfig": {"InstanceType": instance, "InstanceCount": 1, "VolumeSizeInGB": VOLUME_GB},
         "StoppingCondition": {
-            "MaxRuntimeInSeconds": runtime,
-            **({"MaxWaitTimeInSeconds": runtime + SPOT_WAIT_SECONDS} if settings.training_spot else {}),
+            "MaxRuntimeInSeconds": seconds,
+            **({"MaxWaitTimeInSeconds": seconds + SPOT_WAIT_SECONDS} if settings.training_spot else {}),
         },
         "EnableManagedSpotTraining": settings.training_spot,
         "Environment": variables,

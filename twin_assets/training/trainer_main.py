@@ -35,12 +35,14 @@ from twin_assets.training.place import CHECKPOINTS, DONE, INPUT, OUTPUT, Place
 MODULE = "twin_assets.training.trainer_main"
 PLACE = "TWIN_TRAINING_PLACE"
 SECRET = "TWIN_TRAINING_SECRET"  # noqa: S105  # the name of a variable
+SECONDS = "TWIN_TRAINING_SECONDS"
 FOLDER = "TWIN_TRAINING_FOLDER"
 SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 CONFIG = "axolotl.yaml"
 ADAPTER_SUFFIXES = frozenset({".safetensors", ".json", ".jinja"})
-FAILURE = Path("/opt/ml/output/failure")
-"""What is written here, SageMaker shows as the reason of a failure."""
+WORK = "/opt/ml/twin"
+FAILURE = "output/failure"
+"""Beside the folder of the work: what is written here, SageMaker shows as the reason of a failure."""
 POLL_SECONDS = 0.5
 UPLOAD_SECONDS = 5.0
 
@@ -50,7 +52,7 @@ def main(arguments: list[str]) -> None:
     if "LOCAL_RANK" in os.environ:
         _one_of_several(Path(arguments[0]))
     elif PLACE in os.environ:
-        remote(Path(os.environ.get(FOLDER, "/opt/ml/twin")))
+        remote(Path(os.environ.get(FOLDER, WORK)))
     else:
         local(Path(arguments[0]), Path(arguments[1]))
 
@@ -76,6 +78,10 @@ def remote(work: Path) -> None:
         work: A folder with room for the base model.
     """
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))  # by default the first process of a container does not hear it
+    if SECONDS in os.environ:
+        limit = threading.Timer(float(os.environ[SECONDS]), _end_at_limit)
+        limit.daemon = True
+        limit.start()
     try:
         place = Place(os.environ[PLACE], _client("s3"))
         _secrets()
@@ -88,8 +94,7 @@ def remote(work: Path) -> None:
         _on_every_gpu(work / CONFIG)
         deliver(output, place)
     except BaseException as error:
-        if FAILURE.parent.is_dir():
-            FAILURE.write_text(f"{type(error).__name__}: {error}"[:1000])
+        _say_why(f"{type(error).__name__}: {error}")
         raise
 
 
@@ -99,6 +104,21 @@ def fetch_checkpoints(place: Place, output: Path) -> None:
     for broken in [folder for folder in checkpoints(output) if not whole(folder)]:
         shutil.rmtree(broken)
     in_order(output)
+
+
+def _end_at_limit() -> None:
+    """Nobody may be watching, and every hour is paid."""
+    why = f"The training was ended after {float(os.environ[SECONDS]) / 3600:.2f} h, which is all that it may take"
+    sys.stderr.write(f"{why}\n")
+    _say_why(why)
+    os._exit(1)
+
+
+def _say_why(why: str) -> None:
+    """The first one to fail says it: of a process that failed, the one that started it knows nothing but its exit code."""
+    failure = Path(os.environ.get(FOLDER, WORK)).parent / FAILURE
+    if PLACE in os.environ and failure.parent.is_dir() and not failure.exists():
+        failure.write_text(why[:1000])
 
 
 def deliver(output: Path, place: Place) -> None:
@@ -205,7 +225,11 @@ def _one_of_several(config: Path) -> None:
     if os.environ["LOCAL_RANK"] != "0":
         for name in (DAGSTER_PIPES_CONTEXT_ENV_VAR, DAGSTER_PIPES_MESSAGES_ENV_VAR):
             os.environ.pop(name, None)
-    _axolotl(config)
+    try:
+        _axolotl(config)
+    except BaseException as error:
+        _say_why(f"{type(error).__name__}: {error}")
+        raise
 
 
 def _axolotl(config: Path) -> None:

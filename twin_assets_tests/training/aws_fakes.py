@@ -4,6 +4,7 @@ A job is a process of the trainer's real entry point, with axolotl and torch rep
 known of a job rests in files: another process that makes a fake of the same folder sees the same jobs.
 """
 
+import copy
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -26,6 +27,10 @@ from twin_assets.settings import PROJECT_ROOT
 
 STAND_IN = Path(__file__).parent / "stand_in"
 STANDING_IN = {"PYTHONPATH": f"{STAND_IN}{os.pathsep}{PROJECT_ROOT}", "PYTHONWARNINGS": "ignore"}
+GIVEN = ("PATH", "HOME", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED")
+"""What a container has: not the region, which is told to none on a machine of ECS."""
+STARTED = datetime.now(UTC)
+"""When every task of ECS has started; each takes 100 seconds by the clock of ECS."""
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012:training-job"
 
 
@@ -105,7 +110,7 @@ class FakeSageMaker:
             raise self.contract.error(
                 "CreateTrainingJob", "ResourceInUse", "Training job names must be unique within an AWS account and region"
             )
-        job.mkdir(parents=True)
+        (job / "output").mkdir(parents=True)
         (job / "request.json").write_text(json.dumps(asked))
         if self.capacity:
             self.capacity -= 1
@@ -181,7 +186,9 @@ class FakeSageMaker:
                 return "Stopped", "Stopped"
             rc = int((job / "rc").read_text())
             if rc and not (job / "reason").exists():
-                (job / "reason").write_text(f"AlgorithmError: {(job / 'log').read_text().strip().splitlines()[-1]}, exit code: {rc}")
+                failure = job / "output" / "failure"
+                said = failure.read_text() if failure.exists() else (job / "log").read_text().strip().splitlines()[-1]
+                (job / "reason").write_text(f"AlgorithmError: {said}, exit code: {rc}")
                 self._log(job)
             return ("Failed", "Failed") if rc else ("Completed", "Completed")
         if (job / "stopping").exists():
@@ -210,7 +217,7 @@ class FakeSageMaker:
     @staticmethod
     def _log(job: Path) -> None:
         logs = boto3.client("logs")
-        group, stream = "/aws/sagemaker/TrainingJobs", f"{job.name}/algo-1-1700000000"
+        group, stream = "/aws/sagemaker/TrainingJobs", f"{job.name}/algo-1-{time.time_ns()}"
         if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
             logs.create_log_group(logGroupName=group)
         logs.create_log_stream(logGroupName=group, logStreamName=stream)
@@ -228,12 +235,14 @@ class FakeEcs:
     """
 
     meta = SimpleNamespace(region_name="us-east-1")
-    definition: ClassVar[dict[str, Any]] = {
+    defined: ClassVar[dict[str, Any]] = {
         "family": "trainer",
+        "networkMode": "host",
         "containerDefinitions": [
             {
                 "name": "trainer",
                 "image": "llm-twin-trainer",
+                "resourceRequirements": [{"type": "GPU", "value": "1"}],
                 "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "/twin", "awslogs-stream-prefix": "train"}},
             }
         ],
@@ -243,6 +252,7 @@ class FakeEcs:
         self.folder = folder
         self.failures = list(failures)
         self.variables = variables
+        self.definition = copy.deepcopy(self.defined)
         self.contract = Contract("ecs")
 
     def describe_task_definition(self, **asked: Any) -> dict[str, Any]:
@@ -251,8 +261,14 @@ class FakeEcs:
 
     def run_task(self, **asked: Any) -> dict[str, Any]:
         self.contract.asked("RunTask", asked)
+        assert ("networkConfiguration" in asked) == (self.definition["networkMode"] == "awsvpc"), "only awsvpc has a network of its own"
         if self.failures:
             return self.contract.answered("RunTask", {"tasks": [], "failures": [{"reason": self.failures.pop(0)}]})
+        for found in self._tasks():
+            if self.request(found.name)["clientToken"] == asked["clientToken"]:
+                if self.request(found.name) == asked:
+                    return self.contract.answered("RunTask", {"tasks": [self._described(found)], "failures": []})
+                raise self.contract.error("RunTask", "ConflictException", "The clientToken was used with other parameters")
         task = self.folder / str(len(self.names()) + 1)
         task.mkdir(parents=True)
         (task / "request.json").write_text(json.dumps(asked))
@@ -269,33 +285,26 @@ class FakeEcs:
 
     def describe_tasks(self, **asked: Any) -> dict[str, Any]:
         self.contract.asked("DescribeTasks", asked)
-        found = [self._described(task) for task in self._tasks() if self._arn(task) in asked["tasks"]]
+        found = [self._described(task) for task in self._tasks() if self._arn(task) in asked["tasks"] and not (task / "forgotten").exists()]
         return self.contract.answered("DescribeTasks", {"tasks": found, "failures": []})
 
     def stop_task(self, **asked: Any) -> dict[str, Any]:
         self.contract.asked("StopTask", asked)
         task = next(task for task in self._tasks() if self._arn(task) == asked["task"])
-        (task / "stopping").touch()
+        if (task / "rc").exists():
+            raise self.contract.error("StopTask", "InvalidParameterException", "The referenced task was not found.")
+        (task / "stopping").write_text(asked["reason"])
         os.kill(int((task / "pid").read_text()), signal.SIGTERM)
         return self.contract.answered("StopTask", {"task": self._described(task)})
 
-    def get_waiter(self, name: str) -> Any:
-        assert name == "tasks_stopped"
-
-        def wait(WaiterConfig: Any = None, **asked: Any) -> None:  # noqa: N803  # botocore's name
-            while any(task["lastStatus"] != "STOPPED" for task in self.describe_tasks(**asked)["tasks"]):
-                self.look()
-                time.sleep(0.1)
-
-        return SimpleNamespace(wait=wait)
+    def forget(self, name: str) -> None:
+        """Lets an hour pass: of a task that has ended, nothing is known."""
+        (self.folder / name / "forgotten").touch()
 
     def lose(self, name: str) -> None:
         """Takes the machine away: the task ends, and its container has no exit code."""
         (self.folder / name / "lost").touch()
         os.kill(int((self.folder / name / "pid").read_text()), signal.SIGTERM)
-
-    def look(self) -> None:
-        """Called at every look of the waiter."""
 
     def names(self) -> list[str]:
         """All tasks."""
@@ -313,16 +322,19 @@ class FakeEcs:
         return f"arn:aws:ecs:us-east-1:123456789012:task/gpus/{task.name}"
 
     def _described(self, task: Path) -> dict[str, Any]:
-        ended = (task / "rc").exists()
-        lost = (task / "lost").exists()
+        ended, lost, stopping = ((task / name).exists() for name in ("rc", "lost", "stopping"))
         rc = int((task / "rc").read_text()) if ended and not lost else None
         container = {"name": "trainer", "runtimeId": task.name, **({} if rc is None else {"exitCode": rc})}
+        why = (task / "stopping").read_text() if stopping else "Essential container in task exited"
         return {
             "taskArn": self._arn(task),
             "clusterArn": "arn:aws:ecs:us-east-1:123456789012:cluster/gpus",
             "lastStatus": "STOPPED" if ended else "RUNNING",
+            "desiredStatus": "STOPPED" if ended or stopping else "RUNNING",
             "containers": [container],
-            **({"stoppedReason": "Host EC2 (instance i-1) terminated." if lost else "Essential container in task exited"} if ended else {}),
+            "startedAt": STARTED,
+            **({"stoppedAt": STARTED + timedelta(seconds=100)} if ended else {}),
+            **({"stoppedReason": "Host EC2 (instance i-1) terminated." if lost else why} if ended else {}),
         }
 
 
@@ -330,7 +342,7 @@ def run(command: Sequence[str], job: Path, machine: Path, variables: dict[str, s
     """A container: its process, its log, and its exit status when it has ended. With ``STAND_IN_PYTHON`` it is the real trainer's."""
     python = variables.get("STAND_IN_PYTHON", sys.executable)
     environment = {
-        **{name: value for name, value in os.environ.items() if name.startswith("AWS_") or name in {"PATH", "HOME"}},
+        **{name: os.environ[name] for name in GIVEN if name in os.environ},
         "PYTHONPATH": str(PROJECT_ROOT),
         "TWIN_TRAINING_FOLDER": str(machine),
         **(STANDING_IN if python == sys.executable else {}),

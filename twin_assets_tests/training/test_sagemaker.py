@@ -19,6 +19,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
+from twin_assets.training.budget import Bill, BudgetError
 from twin_assets.training.place import CHECKPOINTS, DONE, INPUT, OUTPUT, PIPES, Place
 from twin_assets.training.recipes import FOLDER, read
 from twin_assets.training.remote import fetch, job_name, place_of, send
@@ -155,11 +156,7 @@ def test_a_machine_that_is_taken_away_is_replaced_and_goes_on(run: Run, plan: Pl
     taken: list[str] = []
 
     def take() -> None:
-        if (
-            not taken
-            and any("checkpoint-3/trainer_state" in name for name in place.names(CHECKPOINTS))
-            and place.names(f"{PIPES}/messages")
-        ):
+        if not taken and any("checkpoint-3/trainer_state" in name for name in place.names(CHECKPOINTS)) and _said(place):
             taken.append("once")
             fake.interrupt(job_name(plan))
             hold.unlink()
@@ -176,7 +173,7 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(run: Run, plan: Plan, 
     fake.variables["STAND_IN_FAILS"] = "3"
     with pytest.raises(TwinError):
         run()
-    place.write(f"{CHECKPOINTS}/checkpoint-3/optimizer.pt", b"half of")
+    place.write(f"{CHECKPOINTS}/checkpoint-3/trainer_state.json", b"half of")
     del fake.variables["STAND_IN_FAILS"]
     run()
     assert _resumed_from(plan) == 2
@@ -200,7 +197,7 @@ def test_a_run_that_was_killed_finds_its_job_again(run: Run, plan: Plan, fake: F
     process = subprocess.Popen(
         [sys.executable, "-c", _LAUNCH, *arguments], env=environment, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    _until(lambda: bool(place.names(f"{PIPES}/messages")) or process.poll() is not None)
+    _until(lambda: _said(place) or process.poll() is not None)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     hold.unlink()
@@ -236,6 +233,179 @@ def test_another_machine_fetches_what_this_one_sent(run: Run, plan: Plan, place:
     assert mark_finished(other, [])["steps"] == 6
 
 
+def test_a_failure_leaves_no_text_of_the_author_and_all_attempts_are_paid(run: Run, fake: FakeSageMaker, place: Place) -> None:
+    fake.variables["STAND_IN_FAILS"] = "3"
+    with pytest.raises(TwinError):
+        run()
+    assert _texts(place) == place.names(PIPES) == []
+    assert place.names(CHECKPOINTS)
+    assert (run.bill.seconds, run.bill.open) == (100, False)
+
+
+def test_a_cancelled_run_leaves_no_text_of_the_author(run: Run, plan: Plan, fake: FakeSageMaker, hold: Path, place: Place) -> None:
+    def cancel() -> None:
+        if any("checkpoint-3/trainer_state" in name for name in place.names(CHECKPOINTS)):
+            raise DagsterExecutionInterruptedError
+
+    run.meanwhile = cancel
+    with pytest.raises(DagsterExecutionInterruptedError):
+        run()
+    assert _texts(place) == place.names(PIPES) == []
+    assert run.bill.open == (run.bill.seconds == 0), "until it has stopped, nobody knows what it costs"
+
+
+def test_a_run_that_is_cancelled_just_as_the_job_begins_stops_it(run: Run, plan: Plan, fake: FakeSageMaker, place: Place) -> None:
+    create = fake.create_training_job
+
+    def cancelled(**asked: Any) -> Any:
+        create(**asked)
+        raise DagsterExecutionInterruptedError
+
+    fake.create_training_job = cancelled  # type: ignore[method-assign]
+    with pytest.raises(DagsterExecutionInterruptedError):
+        run()
+    assert fake.describe_training_job(TrainingJobName=job_name(plan))["TrainingJobStatus"] == "Stopped"
+    assert _texts(place) == []
+
+
+def test_a_run_that_is_cancelled_while_it_waits_for_a_quota_costs_nothing(run: Run, fake: FakeSageMaker, place: Place) -> None:
+    fake.refusals = [("ResourceLimitExceeded", "The account-level service limit is 0 Instances")]
+
+    def cancel() -> None:
+        raise DagsterExecutionInterruptedError
+
+    run.meanwhile = cancel
+    with pytest.raises(DagsterExecutionInterruptedError):
+        run()
+    assert (fake.names(), run.bill.seconds, run.bill.open) == ([], 0, False)
+    assert _texts(place) == []
+
+
+def test_a_job_that_cannot_be_stopped_because_it_has_ended_is_no_failure_of_the_cancelled_run(
+    run: Run, plan: Plan, fake: FakeSageMaker, hold: Path
+) -> None:
+    stop = fake.stop_training_job
+
+    def ended(**asked: Any) -> None:
+        stop(**asked)
+        _until(lambda: (fake.folder / job_name(plan) / "rc").exists())
+        stop(**asked)
+
+    def cancel() -> None:
+        if (fake.folder / job_name(plan) / "pid").exists():
+            raise DagsterExecutionInterruptedError
+
+    fake.stop_training_job, run.meanwhile = ended, cancel  # type: ignore[method-assign]
+    with pytest.raises(DagsterExecutionInterruptedError):
+        run()
+
+
+def test_two_runs_at_once_follow_one_job(run: Run, plan: Plan, fake: FakeSageMaker) -> None:
+    create = fake.create_training_job
+
+    def another_was_faster(**asked: Any) -> Any:
+        create(**asked)
+        return create(**asked)
+
+    fake.create_training_job = another_was_faster  # type: ignore[method-assign]
+    run()
+    assert fake.names() == [job_name(plan)]
+    assert "runs already: waiting for it" in run.log
+    assert [step["step"] for step in run.steps] == [1, 2, 3, 4, 5, 6]
+
+
+def test_texts_of_other_trainings_go_when_the_next_one_is_sent_but_not_those_of_one_that_runs(
+    run: Run, plan: Plan, fake: FakeSageMaker, place: Place, hold: Path
+) -> None:
+    author = str(place).rpartition("/")[0]
+    left, running, done = (Place(f"{author}/{letter * 16}", place.client) for letter in "abc")
+    for other in (left, running, done):
+        for name in (
+            f"{INPUT}/train.jsonl",
+            f"{CHECKPOINTS}/checkpoint-1/optimizer.pt",
+            f"{OUTPUT}/adapter_config.json",
+            "attempts/1.json",
+        ):
+            other.write(name, b"{}")
+    done.write(DONE, b"{}")
+    busy = job_name(plan).replace(plan.version, "b" * 16)
+    fake.create_training_job(TrainingJobName=busy, **_request(InstanceType="ml.g5.2xlarge"))
+    fake.before = ["Starting"] * 1000
+    run.meanwhile = lambda: fake.before.clear() if len(fake.names()) == 2 else None
+    hold.unlink()
+    run()
+    assert left.names("") == ["attempts/1.json"]
+    assert f"{INPUT}/train.jsonl" in running.names("")
+    assert done.names("") == ["attempts/1.json", DONE, f"{OUTPUT}/adapter_config.json"]
+
+
+def test_a_training_may_take_what_the_caps_leave_and_no_more(run: Run, plan: Plan, fake: FakeSageMaker) -> None:
+    run.bill = Bill(most=5000.5)
+    fake.variables["STAND_IN_FAILS"] = "3"
+    with pytest.raises(TwinError):
+        run()
+    del fake.variables["STAND_IN_FAILS"]
+    run()
+    bounds = [fake.request(name)["StoppingCondition"]["MaxRuntimeInSeconds"] for name in fake.names()]
+    assert bounds == [5000, 4900]
+    assert fake.request(job_name(plan))["Environment"]["TWIN_TRAINING_SECONDS"] == "5000"
+
+
+def test_a_training_that_has_used_up_the_caps_is_not_started(run: Run, fake: FakeSageMaker) -> None:
+    run.bill = Bill(seconds=5000, most=5000.5)
+    with pytest.raises(BudgetError, match="all that the caps leave"):
+        run()
+    assert fake.names() == []
+
+
+def test_a_container_ends_itself_when_its_time_is_used_up(run: Run, fake: FakeSageMaker, hold: Path) -> None:
+    fake.variables["TWIN_TRAINING_SECONDS"] = "3"
+    with pytest.raises(TwinError, match=r"AlgorithmError: The training was ended after 0\.00 h"):
+        run()
+
+
+def test_a_training_that_ended_while_sagemaker_could_not_be_asked_is_not_started_again(
+    run: Run, plan: Plan, fake: FakeSageMaker, place: Place
+) -> None:
+    describe, busy = fake.describe_training_job, [True] * 3
+
+    def throttled(**asked: Any) -> dict[str, Any]:
+        if busy and place.read(DONE) is not None:
+            busy.pop()
+            raise fake.contract.error("DescribeTrainingJob", "ThrottlingException", "Rate exceeded", ["ThrottlingException"])
+        return describe(**asked)
+
+    fake.describe_training_job = throttled  # type: ignore[method-assign]
+    run()
+    assert fake.names() == [job_name(plan)]
+    assert "Rate exceeded" in run.log
+    assert (run.bill.seconds, run.bill.open) == (100, False)
+
+
+def test_what_was_delivered_before_its_job_has_ended_is_paid_whole(run: Run, plan: Plan, fake: FakeSageMaker, place: Place) -> None:
+    class DiedError(Exception):
+        pass
+
+    def die() -> None:
+        if place.read(DONE) is not None:
+            raise DiedError
+
+    run.meanwhile = die
+    with pytest.raises(DiedError):
+        run()
+    assert run.bill.open
+    run.meanwhile, run.bill = lambda: None, Bill()
+    run()
+    assert fake.names() == [job_name(plan)]
+    assert (run.bill.seconds, run.bill.open) == (100, False)
+
+
+def test_where_one_of_several_processes_fails_its_own_reason_is_said(run: Run, fake: FakeSageMaker) -> None:
+    fake.variables.update(STAND_IN_GPUS="2", STAND_IN_FAILS="3")
+    with pytest.raises(TwinError, match="AlgorithmError: FloatingPointError: The loss is nan"):
+        run()
+
+
 def test_a_quota_is_waited_for(run: Run, plan: Plan, fake: FakeSageMaker) -> None:
     fake.refusals = [("ResourceLimitExceeded", "The account-level service limit is 0 Instances"), ("ThrottlingException", "Rate exceeded")]
     run()
@@ -248,6 +418,7 @@ def test_a_quota_that_stays_ends_with_what_to_do(run: Run, fake: FakeSageMaker) 
     with pytest.raises(TwinError, match=r"limit is 0 Instances.*Asked 6 times.*Service Quotas"):
         run()
     assert fake.names() == []
+    assert (run.bill.seconds, run.bill.open) == (0, False)
 
 
 def test_a_job_without_a_machine_is_tried_again_later(run: Run, plan: Plan, fake: FakeSageMaker) -> None:
@@ -383,22 +554,31 @@ def test_the_fake_takes_and_answers_only_what_sagemaker_would(fake: FakeSageMake
     with pytest.raises(AssertionError, match="Unknown parameter"):
         contract.asked("DescribeTrainingJob", {"TrainingJobName": "x", "Wait": True})
     with pytest.raises(AssertionError, match="imaginary"):
-        contract.asked("CreateTrainingJob", _request(InstanceType="ml.imaginary"))
+        contract.asked("CreateTrainingJob", {"TrainingJobName": "x"} | _request(InstanceType="ml.imaginary"))
     with pytest.raises(AssertionError, match="never answers"):
         contract.error("CreateTrainingJob", "Surprise", "")
     with pytest.raises(AssertionError, match="Missing required parameter"):
         contract.answered("DescribeTrainingJob", {"TrainingJobStatus": "Completed"})
-    contract.asked("CreateTrainingJob", _request(InstanceType="ml.g5.2xlarge"))
+    contract.asked("CreateTrainingJob", {"TrainingJobName": "x"} | _request(InstanceType="ml.g5.2xlarge"))
 
 
 def _request(**resources: Any) -> dict[str, Any]:
     return {
-        "TrainingJobName": "x",
+        "AlgorithmSpecification": {"TrainingInputMode": "File"},
         "RoleArn": "arn:aws:iam::123456789012:role/trainer",
         "OutputDataConfig": {"S3OutputPath": "s3://x/y"},
         "StoppingCondition": {"MaxRuntimeInSeconds": 1},
         "ResourceConfig": {"InstanceCount": 1, "VolumeSizeInGB": 1, **resources},
     }
+
+
+def _texts(place: Place) -> list[str]:
+    """Of the author's, in all versions."""
+    return [name for name in Place(str(place).rpartition("/")[0], place.client).names("") if name.endswith(".jsonl")]
+
+
+def _said(place: Place) -> bool:
+    return any("/messages/" in name for name in place.names(PIPES))
 
 
 def _until(there: Callable[[], bool], seconds: float = 60) -> None:
