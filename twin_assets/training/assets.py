@@ -34,7 +34,7 @@ from twin_assets.training.publication import pending
 from twin_assets.training.quality import faults, own_words
 from twin_assets.training.recipes import Recipe, chosen, preferred, problems
 from twin_assets.training.teacher import teacher_of
-from twin_assets.training.trainer import Plan, finished, finished_figures, go_on, loss_plot, make_plan, mark_finished, whole_config
+from twin_assets.training.trainer import Plan, finished, finished_figures, go_on, loss_plot, make_plan, mark_finished, restore, whole_config
 from twin_assets.writing.batch import Progress
 
 DATASET, ADAPTER, TEACHER = "instruct_dataset", "adapter_weights", "teacher"
@@ -180,12 +180,17 @@ def adapter_weights(
         dataset = _newest(author, registry)
         _require_sound(dataset, platform)
         lessons = _lessons(dataset, platform)
-        due = [lesson for lesson in lessons if not finished(lesson.plan)]
-        _require_allowed(due, registry, settings)
-        launcher = launcher_of(settings, pipes, aws)
-        own = {lesson.plan.version for lesson in due}
-        taught = [_train(context, launcher, registry, lesson, own, settings) for lesson in lessons]
-        model = _register(platform, registry, lessons[-1].plan, _figures(lessons, taught, registry), dataset.figures)
+        if model := _known(lessons[-1].plan, platform):
+            context.log.info(f"model {model.version} was trained before: nothing to do")
+            registry.record_model(model)  # the newest again
+        else:
+            _known(lessons[0].plan, platform)
+            due = [lesson for lesson in lessons if not finished(lesson.plan)]
+            _require_allowed(due, registry, settings)
+            launcher = launcher_of(settings, pipes, aws)
+            own = {lesson.plan.version for lesson in due}
+            taught = [_train(context, launcher, registry, lesson, own, settings) for lesson in lessons]
+            model = _register(platform, registry, lessons[-1].plan, _figures(lessons, taught, registry), dataset.figures)
     except TwinError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     figures = {**model.figures, **taken(model, registry.artifacts(author, COST))}
@@ -266,6 +271,14 @@ def _lessons(dataset: Artifact, platform: PlatformResource) -> list[_Lesson]:
         )
     plan = go_on(first.plan, going_on, pairs.version, settings, own)
     return [first, _Lesson(plan, _where(going_on, settings), artifacts.local(pairs.uri) / "train.jsonl")]
+
+
+def _known(plan: Plan, platform: PlatformResource) -> Model | None:
+    """The model that was made before; its training's folder is put back where it is gone."""
+    model = platform.registry().model(plan.version)
+    if model and not finished(plan):
+        restore(plan, platform.artifacts().local(model.adapter_uri), model.figures)
+    return model
 
 
 def _where(recipe: Recipe, settings: Settings) -> Recipe:

@@ -49,6 +49,7 @@ ADAPTER_SHAPE = (
 FIRST_ADAPTER = "first"
 FREE_BYTES = 2 * 2**30
 LOG_TAIL = 12
+FINISHED = "finished.json"
 HELD_OUT = "held_out.jsonl"
 """Beside the conversations to train on: those that the loss is measured on before and after."""
 
@@ -251,7 +252,7 @@ def bf16_is_fast() -> bool:
 
 def finished(plan: Plan) -> bool:
     """Whether the plan's adapter is complete."""
-    return (plan.folder / "finished.json").exists() and all((plan.adapter / name).exists() for name in ADAPTER_FILES)
+    return (plan.folder / FINISHED).exists() and all((plan.adapter / name).exists() for name in ADAPTER_FILES)
 
 
 def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
@@ -287,13 +288,36 @@ def mark_finished(plan: Plan, steps: list[dict[str, float]]) -> dict[str, Any]:
         "losses": losses,
         **{name: _mean(found[-5:]) for name, logged in REWARDS.items() if (found := _history(plan, logged))},
     }
-    (plan.folder / "finished.json").write_text(json.dumps(figures))
+    (plan.folder / FINISHED).write_text(json.dumps(figures))
     return figures
+
+
+def restore(plan: Plan, stored: Path, figures: Mapping[str, Any]) -> None:
+    """Puts a finished training's folder back where it is gone, or on another machine, from what was stored of it.
+
+    Args:
+        plan: The training.
+        stored: The adapter's folder in the artifact store.
+        figures: What the registry says of it.
+
+    Raises:
+        TwinError: When the stored weights are not those that the registry knows.
+    """
+    weights = stored / ADAPTER_FILES[0]
+    if not weights.exists() or hashlib.sha256(weights.read_bytes()).hexdigest() != figures.get("adapter_sha256"):
+        raise TwinError(
+            f"The weights of model {plan.version} in {stored} are not those that were trained. Put them back from a backup, or delete "
+            "that folder and set another `seed` with `twin recipe`: the next training is then another model."
+        )
+    plan.adapter.mkdir(parents=True, exist_ok=True)
+    for file in stored.iterdir():
+        shutil.copy(file, plan.folder if file.name == CONFIG else plan.adapter)
+    (plan.folder / FINISHED).write_text(json.dumps(figures))
 
 
 def finished_figures(plan: Plan) -> dict[str, Any]:
     """The figures of a finished training."""
-    return json.loads((plan.folder / "finished.json").read_text())
+    return json.loads((plan.folder / FINISHED).read_text())
 
 
 def log_tail(plan: Plan) -> str:

@@ -1,5 +1,6 @@
 """What the adapter is taught, and in which order: passages, then pairs; nothing is trained here."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +107,25 @@ def test_other_pairs_teach_the_second_lesson_alone(teach: Teach, registry: Regis
     success, said, trained = teach(preference_config=DPO)
     assert success, said
     assert [plan.preferences for plan in trained] == ["preference_dataset-2"]
+
+
+@pytest.mark.parametrize("preferences", ["", DPO])
+def test_what_the_registry_knows_is_not_taught_again_on_a_machine_without_its_folders(
+    teach: Teach, registry: Registry, tmp_path: Path, preferences: str
+) -> None:
+    teach(preference_config=preferences)
+    before = registry.models("ada")
+    shutil.rmtree(tmp_path / "home" / "training")
+    assert teach(preference_config=preferences) == (True, "", [])
+    assert [(model.version, model.figures) for model in registry.models("ada")] == [(model.version, model.figures) for model in before]
+
+
+def test_pairs_go_on_with_the_adapter_that_the_registry_knows(teach: Teach, tmp_path: Path) -> None:
+    teach()
+    shutil.rmtree(tmp_path / "home" / "training")
+    success, said, (second,) = teach(preference_config=DPO)
+    assert success, said
+    assert second.begins_with and (second.begins_with / ADAPTER_FILES[0]).read_text() == "{}"
 
 
 def test_nothing_is_taught_from_a_dataset_that_failed_its_checks(teach: Teach) -> None:

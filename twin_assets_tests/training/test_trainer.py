@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -118,6 +119,26 @@ def test_a_training_is_finished_only_with_its_record_and_its_files(plan: Plan) -
     mark_finished(plan, [{"step": 1, "loss": 3.0, "tokens": 50, "seconds": 1.0}])
     assert finished(plan)
     (plan.adapter / "adapter_model.safetensors").unlink()
+    assert not finished(plan)
+
+
+def test_a_finished_training_whose_folder_is_gone_is_put_back_from_what_was_stored(plan: Plan, tmp_path: Path) -> None:
+    _adapter(plan)
+    (plan.folder / "axolotl.yaml").write_text("seed: 7\n")
+    figures = mark_finished(plan, [{"step": 1, "loss": 3.0, "tokens": 10.0, "seconds": 1.0}])
+    stored = tmp_path / "stored"
+    shutil.copytree(plan.adapter, stored)
+    shutil.copy(plan.folder / "axolotl.yaml", stored)
+    (stored / "README.md").write_text("card")
+    shutil.rmtree(plan.folder)
+    trainer.restore(plan, stored, figures)
+    assert finished(plan) and trainer.finished_figures(plan) == figures
+    assert (plan.folder / "axolotl.yaml").read_text() == "seed: 7\n"
+    assert sorted(path.name for path in plan.adapter.iterdir()) == sorted(["README.md", *trainer.ADAPTER_FILES])
+    shutil.rmtree(plan.folder)
+    (stored / trainer.ADAPTER_FILES[0]).write_text("{ }")
+    with pytest.raises(TwinError, match="are not those that were trained"):
+        trainer.restore(plan, stored, figures)
     assert not finished(plan)
 
 
