@@ -70,3 +70,11 @@ class Run:
             record.event_log_entry for run in self.instance.get_runs() for record in self.instance.get_records_for_run(run.run_id).records
         ]
         return "\n".join(entry.user_message or entry.message for entry in events)
+
+
+def until(there: Callable[[], bool], seconds: float = 60) -> None:
+    """Waits for something that is to come."""
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.1)

@@ -14,7 +14,7 @@ from twin_assets.training.place import CHECKPOINTS, DONE, INPUT, PIPES, Place
 from twin_assets.training.remote import fetch, job_name, place_of
 from twin_assets.training.trainer import Plan, mark_finished
 from twin_assets_tests.training.aws_fakes import Contract, FakeEcs
-from twin_assets_tests.training.runs import Run
+from twin_assets_tests.training.runs import Run, until
 
 
 @pytest.fixture
@@ -187,6 +187,55 @@ def test_two_runs_at_once_follow_one_task(run: Run, fake: FakeEcs) -> None:
     run()
     assert fake.names() == ["1"]
     assert [step["step"] for step in run.steps] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_task_that_ended_before_it_was_noted_is_fetched_and_not_started_again(run: Run, fake: FakeEcs, place: Place) -> None:
+    start = fake.run_task
+
+    def unnoticed(**asked: Any) -> Any:
+        if not fake.names():
+            start(**{**asked, "tags": [{"key": "dagster/run-id", "value": "another"}]})
+            until((fake.folder / "1" / "rc").exists)
+        return start(**asked)
+
+    fake.run_task = unnoticed  # type: ignore[method-assign]
+    with pytest.raises(TwinError, match="was started before, and has ended"):
+        run()
+    run()
+    assert (fake.names(), place.names(INPUT), run.bill.open) == (["1"], [], True)
+
+
+def test_a_task_that_is_being_ended_is_waited_for(run: Run, fake: FakeEcs, place: Place, tmp_path: Path) -> None:
+    (tmp_path / "hold").touch()
+    fake.variables["STAND_IN_HOLD"] = str(tmp_path / "hold")
+
+    def cancel() -> None:
+        if any("checkpoint-3/trainer_state" in name for name in place.names(CHECKPOINTS)):
+            raise DagsterExecutionInterruptedError
+
+    run.meanwhile = cancel
+    with pytest.raises(DagsterExecutionInterruptedError):
+        run()
+    (tmp_path / "hold").unlink()
+    ended, looks = [], [True] * 3
+    look, start = fake.describe_tasks, fake.run_task
+
+    def ending(**asked: Any) -> Any:
+        found = look(**asked)
+        if looks and looks.pop():
+            for task in found["tasks"]:
+                task.pop("stoppedAt", None)
+                task["lastStatus"] = "STOPPING"
+        return found
+
+    def then(**asked: Any) -> Any:
+        ended.append(not looks)
+        return start(**asked)
+
+    fake.describe_tasks, fake.run_task, run.meanwhile = ending, then, lambda: None  # type: ignore[method-assign]
+    run()
+    assert (fake.names(), ended) == (["1", "2"], [True])
+    assert [step["step"] for step in run.steps] == [4, 5, 6]
 
 
 def test_a_task_that_has_used_up_its_time_is_stopped(run: Run, fake: FakeEcs, tmp_path: Path) -> None:

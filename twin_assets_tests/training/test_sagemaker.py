@@ -6,8 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from twin_assets.training.remote import fetch, job_name, place_of, send
 from twin_assets.training.trainer import Plan, finished, go_on, make_plan, mark_finished
 from twin_assets.training.trainer_main import CONFIG
 from twin_assets_tests.training.aws_fakes import Contract, FakeSageMaker
-from twin_assets_tests.training.runs import Run
+from twin_assets_tests.training.runs import Run, until
 
 
 @pytest.fixture
@@ -183,7 +181,7 @@ _LAUNCH = """
 import sys; from pathlib import Path
 from twin_assets.settings import Settings
 from twin_assets_tests.training.aws_fakes import FakeSageMaker
-from twin_assets_tests.training.runs import Run
+from twin_assets_tests.training.runs import Run, until
 from twin_assets.training import trainer
 trainer.FREE_BYTES = 0
 settings = Settings.model_validate_json(sys.argv[1])
@@ -197,7 +195,7 @@ def test_a_run_that_was_killed_finds_its_job_again(run: Run, plan: Plan, fake: F
     process = subprocess.Popen(
         [sys.executable, "-c", _LAUNCH, *arguments], env=environment, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    _until(lambda: _said(place) or process.poll() is not None)
+    until(lambda: _said(place) or process.poll() is not None)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     hold.unlink()
@@ -218,7 +216,7 @@ def test_what_ended_while_nobody_watched_is_fetched_and_not_trained_again(run: R
     run.meanwhile = die
     with pytest.raises(DiedError):
         run()
-    _until(lambda: fake.describe_training_job(TrainingJobName=job_name(plan))["TrainingJobStatus"] == "Completed")
+    until(lambda: fake.describe_training_job(TrainingJobName=job_name(plan))["TrainingJobStatus"] == "Completed")
     run.meanwhile = lambda: None
     run()
     assert fake.names() == [job_name(plan)]
@@ -288,7 +286,7 @@ def test_a_job_that_cannot_be_stopped_because_it_has_ended_is_no_failure_of_the_
 
     def ended(**asked: Any) -> None:
         stop(**asked)
-        _until(lambda: (fake.folder / job_name(plan) / "rc").exists())
+        until(lambda: (fake.folder / job_name(plan) / "rc").exists())
         stop(**asked)
 
     def cancel() -> None:
@@ -394,6 +392,15 @@ def test_what_was_delivered_before_its_job_has_ended_is_paid_whole(run: Run, pla
     with pytest.raises(DiedError):
         run()
     assert run.bill.open
+    until((fake.folder / job_name(plan) / "rc").exists)
+    describe, looks = fake.describe_training_job, [True] * 2
+
+    def ending(**asked: Any) -> dict[str, Any]:
+        found = describe(**asked)
+        uploading = {"TrainingJobStatus": "InProgress", "SecondaryStatus": "Uploading", "BillableTimeInSeconds": 0}
+        return {**found, **uploading} if looks and looks.pop() else found
+
+    fake.describe_training_job = ending  # type: ignore[method-assign]
     run.meanwhile, run.bill = lambda: None, Bill()
     run()
     assert fake.names() == [job_name(plan)]
@@ -579,10 +586,3 @@ def _texts(place: Place) -> list[str]:
 
 def _said(place: Place) -> bool:
     return any("/messages/" in name for name in place.names(PIPES))
-
-
-def _until(there: Callable[[], bool], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < until, "it did not come"
-        time.sleep(0.1)
