@@ -19,7 +19,7 @@ export UV_LINK_MODE ?= copy
 # Modules are compiled once, at installation: axolotl starts in half the time.
 export UV_COMPILE_BYTECODE ?= 1
 
-.PHONY: help setup demo test up lint format benchmark clean
+.PHONY: help setup demo test up lint format clean
 
 help:
 	@echo "make demo    set everything up, train a twin of the sample author, print a draft"

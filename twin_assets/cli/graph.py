@@ -27,9 +27,12 @@ def run(
 ) -> None:
     """Materialize the chain for one author."""
     from twin_assets.ingest.crawls import last_reads, unanswered
+    from twin_assets.training.machine import require_ready
 
     settings = get_settings()
     registry = registry_of(settings, name)
+    if to in (None, "adapter_weights"):
+        require_ready(settings, registry.overrides(name))
     run_graph(name, to, settings)
     print_unread(name, unanswered(last_reads(registry.database, name)))
     _print_waiting(name, registry)
@@ -136,7 +139,8 @@ def recipe(
     from twin_assets.store.artifacts import ArtifactStore
     from twin_assets.store.overrides import Overrides
     from twin_assets.training.budget import estimate
-    from twin_assets.training.recipes import chosen, names
+    from twin_assets.training.machine import require_ready
+    from twin_assets.training.recipes import chosen, names, preferred
     from twin_assets.training.trainer import make_plan
 
     settings = get_settings()
@@ -147,7 +151,7 @@ def recipe(
             config = changes["config"] = str(path.absolute())  # from here; what trains is at home elsewhere
         chosen(settings, Overrides.model_validate({"config": config}))  # one that is none is refused before it is kept
     own = registry.change_overrides(name, changes) if changes else registry.overrides(name)
-    taken, plan = chosen(settings, own), make_plan(name, "", settings, own)
+    taken, pairs, plan = chosen(settings, own), preferred(settings, own), make_plan(name, "", settings, own)
     in_force = {key: plan.recipe.get(key) for key in Overrides.model_fields} | {"config": taken.name}
     said = own.model_dump(exclude_none=True)
     at = taken.at_home() if settings.training_launcher == "local" else taken
@@ -161,15 +165,29 @@ def recipe(
         return
     table = Table("key", "value", "said by", "meaning", box=None, header_style="bold")
     for key, about in Overrides.model_fields.items():
-        value = "-" if in_force[key] is None else str(in_force[key])
+        value = str(said.get(key, "-" if in_force[key] is None else in_force[key]))
         table.add_row(key, escape(value), name if key in said else "", about.description)
     console.print(table)
-    if taken.expected:
-        of = f"each of {taken.expected.gpus} GPUs" if taken.expected.gpus > 1 else "the GPU" if taken.expected.gpus else "the process"
-        console.print(f"{escape(taken.name)} is made for {taken.expected.instance}, with {taken.expected.memory_gb:g} GB of {of}")
+    for one in filter(None, (taken, pairs)):
+        console.print(escape(_made_for(one)))
     if needs:
-        console.print(f"the newest dataset: {needs}")
-    console.print(f"trains {escape(taken.base_model)}; the next training is with this: [bold]twin run {name}[/bold]")
+        console.print(f"the newest dataset: {needs}{', without the pairs' if pairs else ''}")
+    try:
+        require_ready(settings, own)
+    except TwinError as error:
+        console.print(f"[yellow]The next training will be refused.[/yellow] {escape(str(error))}")
+    else:
+        console.print(f"The next training is with this: [bold]twin run {name}[/bold]")
+
+
+def _made_for(recipe: Any) -> str:
+    learns = "pairs" if recipe.method == "dpo" else "passages"
+    if recipe.expected is None:
+        return f"{recipe.name} trains {recipe.base_model} on {learns}; it does not say what it is made for"
+    gpus = recipe.expected.gpus
+    of = f"each of {gpus} GPUs" if gpus > 1 else "the GPU" if gpus else "the process"
+    needs = f"{recipe.expected.instance}, with {recipe.expected.memory_gb:g} GB of {of}"
+    return f"{recipe.name} trains {recipe.base_model} on {learns}; it is made for {needs}"
 
 
 def _changes(said: list[str]) -> dict[str, Any]:
@@ -298,12 +316,14 @@ def demo(
     """Set up an author, run the whole graph, and show a draft by the trained, evaluated, deployed twin."""
     from twin_assets.ingest.registry import register
     from twin_assets.sample import SAMPLE_AUTHOR, sample_sources
+    from twin_assets.training.machine import require_ready
 
     settings = get_settings()
     author, locations = SAMPLE_AUTHOR, [str(path) for path in sample_sources()]
     if source is not None:
         locations = [checked_location(str(source))]
         author = _author_name(Path(locations[0]))
+    require_ready(settings)
     registry = register(author, locations, settings)
     report = run_graph(author, None, settings)
     _print_summary(author, report.metadata, registry)

@@ -42,7 +42,7 @@ PREFERENCES, REJECTED = "preference_dataset", "rejected"
 NO_PREFERENCES = "No preferences are learned: TWIN_PREFERENCE_CONFIG names no training configuration."
 DATASET_SETTINGS = (
     *("held_out_share", "passage_min_words", "passage_max_words", "max_passages", "prompt_kinds", "context_passages"),
-    *("teacher_url", "teacher_model"),
+    *("teacher_url", "teacher_model", "embedder", "reranker"),
 )
 
 
@@ -205,7 +205,7 @@ def made_with(settings: Settings) -> str:
 
 def _pending(published: Artifact, documents: Sequence[Document], platform: PlatformResource) -> str | None:
     thresholds = platform.registry().thresholds(published.author)
-    if not thresholds.dataset_words:
+    if not (thresholds.dataset_words or thresholds.dataset_days):
         return None
     found = load_dataset(platform.artifacts().local(published.uri))
     settings, examples, now = platform.settings(), [*found.train, *found.held_out], datetime.now(UTC)

@@ -79,7 +79,7 @@ stands in the evaluation report of this version.
 
 
 def _arrow(first: Any, last: Any) -> str | None:
-    return f"{first} to {last}" if first is not None and last is not None else None
+    return f"{first:.3g} to {last:.3g}" if first is not None and last is not None else None
 
 
 def _table(rows: Mapping[str, Any]) -> str:

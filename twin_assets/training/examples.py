@@ -39,7 +39,7 @@ RULE = "rule"
 _HEADING = re.compile(r"^(?:(?P<fence>```|~~~)|#{1,6}\s+(?P<heading>.+?)\s*#*$)", re.MULTILINE)
 _WITHOUT_BLANKS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _FIRST_SENTENCE = re.compile(r".+?(?:[.!?…](?=\s)|\n|\Z)", re.DOTALL)
-_HOW_TO_ADD = "Add more of the author's writing (`twin add NAME --source PATH_OR_URL`), or lower TWIN_MIN_TRAINING_WORDS."
+_HOW_TO_ADD = "Add more of the author's writing (`twin add {} --source PATH_OR_URL`), or lower TWIN_MIN_TRAINING_WORDS."
 
 
 class TooLittleText(TwinError):  # noqa: N818  # reads as what it is
@@ -105,7 +105,7 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
     if not split.held_out:
         raise TooLittleText(
             f"{author} has nothing to hold out for the evaluation: fewer than {MIN_DOCUMENTS} articles, posts or notes of "
-            f"{MIN_HELD_OUT_WORDS} words or more. {_HOW_TO_ADD}"
+            f"{MIN_HELD_OUT_WORDS} words or more. {_HOW_TO_ADD.format(author)}"
         )
     weights = settings.prompt_weights
     withheld = _cuts(split.held_out, settings)
@@ -116,11 +116,12 @@ def build_dataset(author: str, split: Split, settings: Settings, notes: Notes | 
     files = {cut.id for cut in code}
     train = balanced([cut for cut in sifted.kept if cut.id not in files], settings.max_passages)
     if not train:
-        raise TooLittleText(f"{author} has no passage to train on: of {len(prose)}, {sifted}. {_HOW_TO_ADD}")
+        raise TooLittleText(f"{author} has no passage to train on: of {len(prose)}, {sifted}. {_HOW_TO_ADD.format(author)}")
     if not held_out:
         raise TooLittleText(
             f"{author} has no passage to hold out for the evaluation: none of {len(withheld)} in the newest documents, of which there are "
-            f"{len(split.held_out)}, can be an answer and is in the language of most of the older ones ({main or 'unknown'}). {_HOW_TO_ADD}"
+            f"{len(split.held_out)}, can be an answer and is in the language of most of the older ones ({main or 'unknown'}). "
+            f"{_HOW_TO_ADD.format(author)}"
         )
     phrases = _key_phrases([cut.answer for cut in [*train, *held_out]], fitted_on=len(train))
     told = teacher.teach({cut.id: cut.answer for cut in train}) if teacher else {}
@@ -177,7 +178,7 @@ def _require_enough(author: str, documents: Sequence[Document], settings: Settin
     if missing > 0:
         raise TooLittleText(
             f"{author} has {words:,} words of own prose to train on in {len(documents)} documents, {missing:,} fewer than the "
-            f"{settings.min_training_words:,} needed. {_HOW_TO_ADD}"
+            f"{settings.min_training_words:,} needed. {_HOW_TO_ADD.format(author)}"
         )
 
 

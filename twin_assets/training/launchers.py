@@ -69,14 +69,15 @@ class LocalLauncher:
 
     def train(self, context: dg.AssetExecutionContext, plan: Plan, recipe: Recipe, training_file: Path, bill: Bill) -> list[Step]:
         """See ``Launcher``."""
-        config = write_config(plan, training_file, self.settings)
+        gpus = gpus_for(recipe)
+        config = write_config(plan, training_file, self.settings, gpus)
         context.log.info(f"the trainer prints to {plan.log}")
         started = time.monotonic()
         try:
             invocation = self.pipes.run(
                 context=context.op_execution_context,
                 command=trainer_command(plan, config, self.settings),
-                env=trainer_environment(self.settings, dict(os.environ), gpus_for(recipe)),
+                env=trainer_environment(self.settings, dict(os.environ), gpus),
             )
         except DagsterPipesExecutionError as error:
             raise TwinError(f"The trainer failed: {error}\nLast lines of {plan.log}:\n{log_tail(plan)}") from error

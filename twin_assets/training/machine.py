@@ -1,12 +1,16 @@
-"""The GPUs of this machine, and whether a recipe has enough of them; torch is not asked, which would take seconds and a context on each."""
+"""What this machine has for a training, and whether that is enough; torch is not asked for GPUs, which would take seconds and a context on each."""
 
 import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from twin_assets.models import PACKAGE, on_hub, wheel_gguf
+from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
-from twin_assets.training.recipes import Recipe
+from twin_assets.store.overrides import Overrides
+from twin_assets.training.recipes import NOTHING, Recipe, chosen, preferred
 
 ASKED = ("nvidia-smi", "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits")
 SECONDS = 30
@@ -66,3 +70,30 @@ def gpus_for(recipe: Recipe) -> list[str]:
             "TWIN_TRAINING_CONFIG and TWIN_PREFERENCE_CONFIG: those that end in -cpu need no GPU."
         )
     return enough[: expected.gpus]
+
+
+def require_ready(settings: Settings, own: Overrides = NOTHING) -> list[Recipe]:
+    """Looks, before anything starts, whether the next training can: its recipes, their base model, and what a training on this machine needs.
+
+    Args:
+        settings: For recipes, base model, launcher and the trainer's environment.
+        own: The author's overrides.
+
+    Returns:
+        The recipes: of the training on passages, and where there is one, of that on pairs.
+
+    Raises:
+        TwinError: When something is missing. A model on the hub is not looked for: that would need a network.
+    """
+    first, second = chosen(settings, own), preferred(settings, own)
+    recipes = [first, second] if second else [first]
+    if first.base_model.startswith(PACKAGE):
+        wheel_gguf(first.base_model)
+    elif not on_hub(first.base_model) and not Path(first.base_model).expanduser().is_dir():
+        raise TwinError(f"There is no base model at {first.base_model}: name a folder, a hub id, or package:NAME in TWIN_BASE_MODEL.")
+    if settings.training_launcher == "local":
+        if not settings.trainer_python.exists():
+            raise TwinError(f"The trainer's environment is not at {settings.trainer_python}. Run `make setup`, or set TWIN_TRAINER_PYTHON.")
+        for recipe in recipes:
+            gpus_for(recipe)
+    return recipes

@@ -31,18 +31,20 @@ def pending(
         thresholds: The author's.
         now: The time.
     """
-    if published is None or not thresholds.dataset_words or published.figures.get("made_with") != made_with:
+    words, least = thresholds.dataset_words, thresholds.dataset_days
+    if published is None or not (words or least) or published.figures.get("made_with") != made_with:
         return None
     if any(example.answer not in texts.get(example.document_id, "") for example in examples) or not _noted(examples, texts):
         return None  # a document is gone or was corrected: what was learned from it is no longer the author's
     new = prose_words - int(published.figures.get("prose_words", 0))
     days = (now - published.created_at).total_seconds() / 86_400
-    if new >= thresholds.dataset_words or (thresholds.dataset_days and days >= thresholds.dataset_days):
+    if (words and new >= words) or (least and days >= least):
         return None
-    after = f", or after {thresholds.dataset_days:g} days, of which {days:.1f} are over" if thresholds.dataset_days else ""
+    bounds = [f"from {words:,} on"] if words else []
+    bounds += [f"after {least:g} days, of which {days:.1f} are over"] if least else []
     return (
-        f"Pending: {new:,} new words since dataset {published.version}; a new one is published from {thresholds.dataset_words:,} on{after}. "
-        f"`twin gate {published.author} --set dataset_words=0` publishes each change."
+        f"Pending: {new:,} new words since dataset {published.version}; a new one is published {', or '.join(bounds)}. "
+        f"`twin gate {published.author} --set dataset_words=0 --set dataset_days=0` publishes each change."
     )
 
 

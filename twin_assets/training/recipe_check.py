@@ -25,11 +25,18 @@ def main() -> None:
 
 def problems(config: dict[str, Any]) -> list[str]:
     """What is wrong with a configuration, for a person; empty when a GPU with bfloat16 could train with it."""
+    from axolotl.integrations.base import PluginManager  # pyright: ignore[reportMissingImports]
+    from axolotl.integrations.config import merge_input_args  # pyright: ignore[reportMissingImports]
     from axolotl.utils.config import validate_config  # pyright: ignore[reportMissingImports]
     from axolotl.utils.dict import DictDefault  # pyright: ignore[reportMissingImports]
-    from axolotl.utils.schemas.config import AxolotlInputConfig  # pyright: ignore[reportMissingImports]
 
-    unknown = [*(f"unknown key {key}" for key in unknown_keys(config, AxolotlInputConfig)), *wrong_values(config)]
+    manager, plugins = PluginManager.get_instance(), config.get("plugins") or []
+    manager.plugins.clear()  # those of the configuration before
+    for name in plugins:
+        manager.register(name)
+    missing = [f"plugin {name} cannot be loaded" for name in plugins if name not in manager.plugins]  # axolotl would go on without it
+    _, schema = merge_input_args()
+    unknown = [*missing, *(f"unknown key {key}" for key in unknown_keys(config, schema)), *wrong_values(config)]
     gpu = {"bf16": True, "fp8": False, "tf32": True, "n_gpu": 8, "n_node": 1, "compute_capability": "sm_89"}
     try:
         validate_config(DictDefault(config), capabilities=gpu, env_capabilities={"torch_version": "2.8.0"})

@@ -114,7 +114,7 @@ def chosen(settings: Settings, own: Overrides = NOTHING) -> Recipe:
     if recipe.method != "sft":
         raise TwinError(
             f"{said_in} names {recipe.name}, which learns from pairs (rl: dpo) and not from passages. Name it in "
-            f"TWIN_PREFERENCE_CONFIG, and in {said_in} one to begin with."
+            f"TWIN_PREFERENCE_CONFIG, and here one to begin with."
         )
     keys = own.model_dump(exclude={CONFIG, "max_steps"}, exclude_none=True)
     recipe = recipe.on(settings.base_model or recipe.base_model)

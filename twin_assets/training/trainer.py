@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,6 +53,9 @@ LOG_TAIL = 12
 FINISHED = "finished.json"
 HELD_OUT = "held_out.jsonl"
 """Beside the conversations to train on: those that the loss is measured on before and after."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ERROR = re.compile(r"[\w.]+(?:Error|Exception|Interrupt|Exit)\b")
+_ADVICE = "wandb: "
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,14 @@ def go_on(first: Plan, recipe: Recipe, preferences: str, settings: Settings, own
     return replace(first, recipe=axolotl, after=first.version, preferences=preferences)
 
 
-def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
+def write_config(plan: Plan, training_file: Path, settings: Settings, gpus: Sequence[str] = ()) -> Path:
     """Writes the configuration that axolotl reads on this machine: the recipe, and what depends on where it runs.
+
+    Args:
+        plan: The training.
+        training_file: The conversations.
+        settings: For the trainer's environment and the base model.
+        gpus: Those that it runs on.
 
     Returns:
         Its path.
@@ -155,7 +165,7 @@ def write_config(plan: Plan, training_file: Path, settings: Settings) -> Path:
     _remove_unfinished(plan)
     base_model = str(trainable(plan.base_model, settings))
     first = str(plan.begins_with)
-    return _write(plan, training_file, str(training_file), base_model, first, f"{plan.folder}/", bf16_is_fast())
+    return _write(plan, training_file, str(training_file), base_model, first, f"{plan.folder}/", bool(gpus) or bf16_is_fast())
 
 
 def write_remote_config(plan: Plan, training_file: Path, base_model: str) -> Path:
@@ -210,9 +220,10 @@ def _write(plan: Plan, training_file: Path, data: str, base_model: str, first: s
         "dataset_prepared_path": f"{beside}prepared-{file_hash(training_file)[:12]}",
         "output_dir": f"{beside}{OUTPUT}",
         "auto_resume_from_checkpoints": True,
-        "plugins": [PLUGIN],
+        "plugins": [*plan.recipe.get("plugins", []), PLUGIN],
         "dataloader_num_workers": 0,  # the plug-in counts tokens in this process
-        "wandb_project": "llm-twin",
+        "logging_steps": 1,  # every loss is looked at, and drawn
+        "wandb_project": plan.recipe.get("wandb_project") or "llm-twin",
         "wandb_name": f"{plan.author}-{plan.version}",
     }
     path = plan.folder / CONFIG
@@ -241,9 +252,7 @@ def trainer_environment(settings: Settings, inherited: Mapping[str, str], gpus: 
 
 
 def bf16_is_fast() -> bool:
-    """Whether this machine computes in bfloat16 natively; elsewhere it is emulated, slower than float32."""
-    if Path("/dev/nvidia0").exists():
-        return True
+    """Whether this machine's processor computes in bfloat16 itself; elsewhere it is emulated, slower than float32."""
     cpuinfo = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not cpuinfo.exists():
         return False
@@ -321,11 +330,13 @@ def finished_figures(plan: Plan) -> dict[str, Any]:
 
 
 def log_tail(plan: Plan) -> str:
-    """The last lines that the trainer printed."""
+    """The last lines that the trainer printed, after the error that it ended with, if it is among them."""
     if not plan.log.exists():
         return f"(nothing was printed to {plan.log})"
-    lines = plan.log.read_text(errors="replace").replace("\r", "\n").splitlines()
-    return "\n".join([line for line in lines if line.strip()][-LOG_TAIL:])
+    lines = _COLOUR.sub("", plan.log.read_text(errors="replace")).replace("\r", "\n").split("\n")
+    last = [line for line in lines if line.strip() and not line.startswith(_ADVICE)][-LOG_TAIL:]
+    error = next((line for line in reversed(last) if _ERROR.match(line)), None)
+    return "\n".join([error, *(line for line in last if line != error)] if error else last)
 
 
 def loss_plot(losses: list[list[float]], held_out: tuple[float | None, float | None] = (None, None)) -> bytes:

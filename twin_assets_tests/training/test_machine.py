@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from twin_assets.settings import PROJECT_ROOT
+from twin_assets.settings import PROJECT_ROOT, Settings
 from twin_assets.store.errors import TwinError
-from twin_assets.training.machine import Gpu, gpus, gpus_for
+from twin_assets.training.machine import Gpu, gpus, gpus_for, require_ready
 from twin_assets.training.recipes import Recipe, read
 from twin_assets_tests.training.aws_fakes import STANDING_IN
 
@@ -85,3 +85,26 @@ def test_ones_own_machine_costs_no_dollars_of_aws() -> None:
     assert expected and (expected.dollars(1e9), expected.instance, expected.gpus) == (0, "this machine", 1)
     laptop = read("smollm2-135m-lora-cpu")
     assert laptop.at_home() == laptop
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"training_config": "nope"}, "no training configuration 'nope'"),
+        ({"preference_config": "nope"}, "TWIN_PREFERENCE_CONFIG"),
+        ({"base_model": "package:nope"}, "The package nope is not installed"),
+        ({"base_model": "/nowhere"}, "no base model at /nowhere"),
+        ({"trainer_python": Path("/nowhere")}, "trainer's environment is not at /nowhere"),
+        ({"training_config": "llama-3.1-8b-lora"}, "needs 1 GPU"),
+    ],
+)
+def test_what_a_training_would_fail_for_is_said_before_anything_starts(
+    machine: Callable[..., None], wrong: dict[str, object], said: str
+) -> None:
+    machine()
+    settings = Settings(trainer_python=Path(sys.executable))
+    assert [one.name for one in require_ready(settings)] == ["smollm2-135m-lora-cpu"]
+    with pytest.raises(TwinError, match=said):
+        require_ready(settings.model_copy(update=wrong))
+    if wrong.get("training_config") == "llama-3.1-8b-lora" or "trainer_python" in wrong:
+        assert require_ready(settings.model_copy(update={**wrong, "training_launcher": "sagemaker"}))

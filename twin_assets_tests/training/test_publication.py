@@ -46,6 +46,9 @@ STRICT = Thresholds(dataset_words=1000)
         ({"prose_words": 6000}, False),
         ({"thresholds": Thresholds(dataset_words=1000, dataset_days=3)}, True),
         ({"thresholds": Thresholds(dataset_words=1000, dataset_days=2)}, False),
+        ({"thresholds": Thresholds(dataset_days=3)}, True),
+        ({"thresholds": Thresholds(dataset_days=2)}, False),
+        ({"thresholds": Thresholds(dataset_days=3), "prose_words": 60_000}, True),
         ({"made_with": "s2"}, False),
         ({"texts": {}}, False),
         ({"texts": {**TEXTS, UUID(int=1): "Corrected: I salted two jars."}}, False),
@@ -66,7 +69,7 @@ def test_what_changed_little_waits_and_what_was_taken_back_does_not(changed: dic
     }
     why = pending(**{**usual, **changed})  # type: ignore[arg-type]
     assert (why is not None) is waits
-    assert not why or ("new words since dataset d1" in why and "--set dataset_words=0" in why)
+    assert not why or ("new words since dataset d1" in why and "--set dataset_words=0 --set dataset_days=0" in why)
 
 
 def test_the_message_counts_words_and_days() -> None:

@@ -59,6 +59,9 @@ def test_what_axolotl_would_not_understand_is_named(settings: Settings) -> None:
             "scheduler": _whole("llama-3.1-8b-lora", lr_scheduler="cosin"),
             "nothing": _whole("llama-3.1-8b-lora", micro_batch_size=0),
             "path": _whole("llama-3.1-70b-lora-deepspeed", deepspeed="zero3.json"),
+            "plugin": _whole("llama-3.1-8b-lora", plugins=["axolotl.integrations.liger.LigerPlugin"], liger_rope=True, liger_roe=True),
+            "no plugin": _whole("llama-3.1-8b-lora", plugins=["axolotl.integrations.ligre.LigrePlugin"]),
+            "its key": _whole("llama-3.1-8b-lora", liger_rope=True),
             "sound": _whole("llama-3.1-8b-lora", optimizer="muon", lr_scheduler="rex", num_epochs=0.5),
             "together": _whole("llama-3.1-70b-qlora-fsdp", rl="dpo", datasets=[{"path": "x", **DPO_DATA}], sample_packing=False),
         },
@@ -71,6 +74,9 @@ def test_what_axolotl_would_not_understand_is_named(settings: Settings) -> None:
     assert "cosine" in found["scheduler"][0]
     assert found["nothing"][0] == "micro_batch_size is 0; it is more than 0"
     assert "deepspeed is a path" in found["path"][0]
+    assert found["plugin"] == ["unknown key liger_roe"]
+    assert found["no plugin"][0].startswith("plugin axolotl.integrations.ligre.LigrePlugin cannot be loaded")
+    assert found["its key"] == ["unknown key liger_rope"]
     assert found["sound"] == []
     assert "FSDP2 does not support" in found["together"][0]
 

@@ -23,7 +23,7 @@ from twin_assets.store.overrides import Overrides
 from twin_assets.training import trainer
 from twin_assets.training.checkpoints import checkpoints, seal
 from twin_assets.training.recipes import read
-from twin_assets.training.trainer import Plan, finished, go_on, log_tail, make_plan, mark_finished, trainer_environment
+from twin_assets.training.trainer import PLUGIN, Plan, finished, go_on, log_tail, make_plan, mark_finished, trainer_environment
 from twin_assets_tests.training.aws_fakes import STANDING_IN
 
 
@@ -241,7 +241,7 @@ def test_a_second_trainer_says_who_trains_and_touches_nothing(
             assert being_written.exists()
             second = subprocess.run(trainer_process, check=False)
             assert second.returncode != 0
-            assert f"Process {first.pid} is training" in log_tail(plan).splitlines()[-1]
+            assert f"Process {first.pid} is training" in log_tail(plan).splitlines()[0]
         finally:
             first.kill()
     trainer.write_config(plan, tmp_path / "train.jsonl", training_settings)
@@ -281,7 +281,42 @@ def test_each_of_several_trainers_ends_with_the_one_that_started_it(plan: Plan, 
 
 def test_progress_bars_do_not_hide_the_last_lines(plan: Plan) -> None:
     plan.log.write_text("one\n" + "\r".join(f"{percent}%" for percent in range(100)) + "\nValueError: broken\n")
-    assert log_tail(plan).splitlines()[-1] == "ValueError: broken"
+    assert log_tail(plan).splitlines()[0] == "ValueError: broken"
+
+
+def test_the_error_comes_first_and_what_others_advertise_is_left_out(plan: Plan) -> None:
+    plan.log.write_text(
+        "step\nTraceback (most recent call last):\n  File x\nFloatingPointError: \x1b[1mthe loss is nan\x1b[0m\n"
+        "\x1b[34mwandb\x1b[0m: run `wandb sync`\nbye\n"
+    )
+    assert log_tail(plan).splitlines() == [
+        "FloatingPointError: the loss is nan",
+        "step",
+        "Traceback (most recent call last):",
+        "  File x",
+        "bye",
+    ]
+    plan.log.write_text("Killed\n")
+    assert log_tail(plan) == "Killed"
+
+
+def test_a_file_of_ones_own_keeps_its_plugins_and_its_project_and_every_loss_is_told(training_settings: Settings, tmp_path: Path) -> None:
+    own = {"plugins": ["a.B"], "wandb_project": "mine", "logging_steps": 10}
+    plan = make_plan("jane", "dataset-1", Settings(home=tmp_path))
+    for changed, plugins, project in (({}, [PLUGIN], "llm-twin"), (own, ["a.B", PLUGIN], "mine")):
+        one = replace(plan, recipe={**plan.recipe, **changed})
+        config = yaml.safe_load(trainer.write_config(one, tmp_path / "train.jsonl", training_settings).read_text())
+        assert (config["plugins"], config["wandb_project"], config["logging_steps"]) == (plugins, project, 1)
+
+
+def test_bfloat16_is_of_the_gpus_that_are_given_or_of_the_processor(
+    training_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "bf16_is_fast", lambda: False)
+    plan = make_plan("jane", "dataset-1", Settings(home=tmp_path))
+    for gpus, bf16 in (([], False), (["GPU-1"], True)):
+        config = yaml.safe_load(trainer.write_config(plan, tmp_path / "train.jsonl", training_settings, gpus).read_text())
+        assert config["bf16"] is bf16
 
 
 def test_the_trainer_is_offline_and_on_the_cpu_unless_asked(tmp_path: Path) -> None:
