@@ -81,6 +81,12 @@ def rejected_is_not_the_authors(context: dg.AssetCheckExecutionContext, platform
     return _of_preferences(context, platform, judge)
 
 
+@dg.asset_check(asset=preference_dataset, blocking=True, partitions_def=authors)
+def enough_pairs(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
+    """There are enough pairs to learn a preference from, and not these few texts."""
+    return _of_preferences(context, platform, lambda found: quality.enough_pairs(found.pairs))
+
+
 @dg.asset_check(asset=adapter_weights, blocking=True, partitions_def=authors)
 def loss_fell(context: dg.AssetCheckExecutionContext, platform: PlatformResource) -> dg.AssetCheckResult:
     """The training's loss stayed a number and ended below where it began, also on what is held out."""

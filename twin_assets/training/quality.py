@@ -19,6 +19,7 @@ MIN_EXAMPLES, MIN_WORDS = 20, 1000
 WORDS_OF_AN_EXAMPLE = 200
 """About as many words as a passage of a long text has: who has no more than the fewest words cannot have more passages than they make."""
 HOW_TO_ADD = "Add more of the author's writing (`twin add NAME --source PATH_OR_URL`)"
+MIN_PAIRS = 10  # fewer tell what these texts are about apart, and not who wrote them
 MIN_STEPS = 10  # below, the first and the last losses are of different batches rather than of different models
 
 
@@ -170,6 +171,18 @@ def rejected_is_not_the_authors(pairs: Sequence[Pair], copied: Set[UUID]) -> Fin
     if wrong:
         return Finding(False, f"{len(wrong)} of {len(pairs)} rejected texts are the author's own words: {', '.join(wrong[:5])}.", figures)
     return Finding(True, f"None of {len(pairs)} rejected texts is the author's own.", figures)
+
+
+def enough_pairs(pairs: Sequence[Pair]) -> Finding:
+    """There are enough pairs to learn a preference from, and not these few texts."""
+    passed = len(pairs) >= MIN_PAIRS
+    description = f"{len(pairs)} pairs; {MIN_PAIRS} are needed."
+    if not passed:
+        description += (
+            f" The card says which made none, and why. Raise TWIN_MAX_PREFERENCES, {HOW_TO_ADD[0].lower()}{HOW_TO_ADD[1:]}, "
+            "or leave TWIN_PREFERENCE_CONFIG empty: the twin then learns from passages alone."
+        )
+    return Finding(passed, description, {"pairs": len(pairs)})
 
 
 def training_converged(figures: Mapping[str, Any]) -> Finding:

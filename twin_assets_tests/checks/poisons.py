@@ -27,8 +27,9 @@ from twin_assets_tests.checks.world import (
 ACCOUNTS = ("cleaning/dropped_documents:every_post_accounted_for", "cleaning/dropped_documents:every_post_is_accounted_for")
 SPLIT, ENOUGH = "training/instruct_dataset:split_by_document_and_date", "training/instruct_dataset:enough_to_learn_from"
 VERBATIM = "training/instruct_dataset:answers_are_verbatim"
-CHOSEN, IN_NO_PAIR, REJECTED = (
-    f"training/preference_dataset:{name}" for name in ("chosen_is_verbatim", "held_out_is_in_no_pair", "rejected_is_not_the_authors")
+CHOSEN, IN_NO_PAIR, REJECTED, PAIRS = (
+    f"training/preference_dataset:{name}"
+    for name in ("chosen_is_verbatim", "held_out_is_in_no_pair", "rejected_is_not_the_authors", "enough_pairs")
 )
 OWN_WORDS = "cleaning/cleaned_documents:own_words_only"
 PUNCTUATION = "cleaning/cleaned_documents:punctuation_is_kept"
@@ -155,9 +156,14 @@ def other_pairs(change: Callable[[Pair, Example], Pair]) -> Callable[[World], No
     return put
 
 
-def no_pairs(world: World) -> None:
-    healthy = healthy_preferences(world.registry, world.artifacts)
-    record_preferences(world.registry, world.artifacts, replace(healthy, pairs=[]))
+def pairs(most: int) -> Callable[[World], None]:
+    """Leaves so many."""
+
+    def put(world: World) -> None:
+        healthy = healthy_preferences(world.registry, world.artifacts)
+        record_preferences(world.registry, world.artifacts, replace(healthy, pairs=healthy.pairs[:most]))
+
+    return put
 
 
 def another_version_answers(world: World) -> None:
@@ -381,8 +387,9 @@ TRAINING = {
     "preference_dataset:rejected_is_not_the_authors": [
         Poison("the chosen words are rejected", other_pairs(lambda pair, _: replace(pair, rejected=pair.chosen.upper()))),
         Poison("a draft that nobody edited", other_pairs(lambda pair, _: replace(pair, rejected=pair.chosen, source="edit"))),
-        Poison("there are no pairs", no_pairs, [CHOSEN]),
+        Poison("there are no pairs", pairs(0), [CHOSEN, PAIRS]),
     ],
+    "preference_dataset:enough_pairs": [Poison("a handful of pairs", pairs(9))],
     "adapter_weights:loss_fell": [
         Poison("the loss rose", lambda world: world.change_model(loss_last=5.0)),
         Poison("it learned by heart", lambda world: world.change_model(held_out_loss_last=4.3)),

@@ -197,7 +197,7 @@ def healthy_preferences(registry: Registry, artifacts: ArtifactStore) -> Prefere
     text = "In conclusion, it is worth noting that there are many ways in which such things can be seen by different people."
     pairs = [
         Pair(one.id, one.document_id, one.start, one.messages[:-1], one.answer, f"{text} {place}", "base_model", "base")
-        for place, one in enumerate(dataset.train[:9])
+        for place, one in enumerate(dataset.train[:10])
     ]
     return Preferences(AUTHOR, dataset.version, pairs)
 

@@ -73,7 +73,7 @@ GATES = {
         "enough_to_learn_from",
         "split_by_document_and_date",
     },
-    "training/preference_dataset": {"chosen_is_verbatim", "held_out_is_in_no_pair", "rejected_is_not_the_authors"},
+    "training/preference_dataset": {"chosen_is_verbatim", "held_out_is_in_no_pair", "rejected_is_not_the_authors", "enough_pairs"},
     "training/adapter_weights": {"loss_fell"},
     "voice/voice_profile": {"instrument_knows_people_apart"},
     "evaluation/eval_texts": {"every_rung_wrote"},

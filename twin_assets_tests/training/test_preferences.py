@@ -25,7 +25,7 @@ from twin_assets.training.examples import build_dataset
 from twin_assets.training.kept import Kept
 from twin_assets.training.pairs import Rival, build_preferences, candidates, published_span
 from twin_assets.training.preferences import Preferences, load_preferences, write_preferences
-from twin_assets.training.quality import rejected_is_not_the_authors
+from twin_assets.training.quality import MIN_PAIRS, enough_pairs, rejected_is_not_the_authors
 from twin_assets.training.recipes import chosen, preferred, read
 from twin_assets.writing.batch import Asked
 from twin_assets.writing.generate import EndpointDownError, Generator
@@ -274,6 +274,13 @@ def test_a_rejected_text_is_not_the_authors(dataset: Dataset, split: Split) -> N
     same = replace(found[0], rejected=f"{found[0].chosen.upper()}!", source="edit")
     assert rejected_is_not_the_authors([same, *found[1:]], set()).figures["which"] == [str(same.id)]
     assert not rejected_is_not_the_authors([], set()).passed
+
+
+def test_a_handful_of_pairs_is_not_learned_from(dataset: Dataset, split: Split) -> None:
+    found = build_preferences(dataset, answers(dataset), "base", split.train).pairs
+    assert enough_pairs(found[:MIN_PAIRS]).passed
+    few = enough_pairs(found[: MIN_PAIRS - 1])
+    assert not few.passed and "9 pairs; 10 are needed" in few.description and "Raise TWIN_MAX_PREFERENCES, add more" in few.description
 
 
 DRAFT = machine(50, 70)
