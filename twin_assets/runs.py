@@ -15,9 +15,14 @@ import psutil
 from twin_assets.definitions import defs
 from twin_assets.partitions import authors
 from twin_assets.settings import PROJECT_ROOT, Settings
+from twin_assets.store.database import open_database
 from twin_assets.store.errors import TwinError
+from twin_assets.store.registry import Registry
+from twin_assets.store.roles import Role
+from twin_assets.training.machine import require_ready
 
 JOB = "twin"
+ADAPTER = dg.AssetKey(["training", "adapter_weights"])
 MIN_FREE_BYTES = 2_000_000_000
 PID_TAG, STARTED_TAG = "twin/pid", "twin/process_started"
 CLOCK_SECONDS = 5  # a process's start is told in wall time, which moves a little when the clock is set
@@ -103,11 +108,13 @@ def materialize(author: str, to: str | None, settings: Settings, on_change: Call
         alone: Makes that asset only, from what is there.
 
     Raises:
-        TwinError: When there is no such asset or too little disk space.
+        TwinError: When there is no such asset, too little disk space, or something missing that the training among them needs.
         KeyboardInterrupt: When the run was stopped by Ctrl-C; Dagster's own name for that is known to nobody else.
     """
     _require_disk(settings)
     selection = _selection(to, alone)
+    if ADAPTER in (selection or defs.resolve_all_asset_keys()):
+        require_ready(settings, Registry(open_database(settings, Role.DOWNSTREAM)).overrides(author))
     job = defs.resolve_job_def(JOB)
     run_id = str(uuid.uuid4())
     tracker = _Tracker(on_change)

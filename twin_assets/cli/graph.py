@@ -27,12 +27,9 @@ def run(
 ) -> None:
     """Materialize the chain for one author."""
     from twin_assets.ingest.crawls import last_reads, unanswered
-    from twin_assets.training.machine import require_ready
 
     settings = get_settings()
     registry = registry_of(settings, name)
-    if to in (None, "adapter_weights"):
-        require_ready(settings, registry.overrides(name))
     run_graph(name, to, settings)
     print_unread(name, unanswered(last_reads(registry.database, name)))
     _print_waiting(name, registry)
@@ -149,7 +146,7 @@ def recipe(
     if config := changes.get("config"):
         if config not in names() and (path := Path(config).expanduser()).is_file():
             config = changes["config"] = str(path.absolute())  # from here; what trains is at home elsewhere
-        chosen(settings, Overrides.model_validate({"config": config}))  # one that is none is refused before it is kept
+        require_ready(settings, Overrides.model_validate({"config": config}))  # what could not be trained with is not kept
     own = registry.change_overrides(name, changes) if changes else registry.overrides(name)
     taken, pairs, plan = chosen(settings, own), preferred(settings, own), make_plan(name, "", settings, own)
     in_force = {key: plan.recipe.get(key) for key in Overrides.model_fields} | {"config": taken.name}
@@ -159,9 +156,14 @@ def recipe(
     needs = (
         estimate(ArtifactStore(settings.artifacts_url).local(dataset.uri) / "train.jsonl", plan.recipe, at.expected) if dataset else None
     )
+    refused = None
+    try:
+        require_ready(settings, own)
+    except TwinError as error:
+        refused = str(error)
     if as_json:
-        expected = asdict(needs) if needs else None
-        typer.echo(json.dumps({"base_model": taken.base_model, "in_force": in_force, "overrides": said, "expected": expected}, indent=1))
+        of = {"expected": asdict(needs) if needs else None, "refused": refused}
+        typer.echo(json.dumps({"base_model": taken.base_model, "in_force": in_force, "overrides": said, **of}, indent=1))
         return
     table = Table("key", "value", "said by", "meaning", box=None, header_style="bold")
     for key, about in Overrides.model_fields.items():
@@ -172,10 +174,8 @@ def recipe(
         console.print(escape(_made_for(one)))
     if needs:
         console.print(f"the newest dataset: {needs}{', without the pairs' if pairs else ''}")
-    try:
-        require_ready(settings, own)
-    except TwinError as error:
-        console.print(f"[yellow]The next training will be refused.[/yellow] {escape(str(error))}")
+    if refused:
+        console.print(f"[yellow]The next training will be refused.[/yellow] {escape(refused)}")
     else:
         console.print(f"The next training is with this: [bold]twin run {name}[/bold]")
 
@@ -316,14 +316,12 @@ def demo(
     """Set up an author, run the whole graph, and show a draft by the trained, evaluated, deployed twin."""
     from twin_assets.ingest.registry import register
     from twin_assets.sample import SAMPLE_AUTHOR, sample_sources
-    from twin_assets.training.machine import require_ready
 
     settings = get_settings()
     author, locations = SAMPLE_AUTHOR, [str(path) for path in sample_sources()]
     if source is not None:
         locations = [checked_location(str(source))]
         author = _author_name(Path(locations[0]))
-    require_ready(settings)
     registry = register(author, locations, settings)
     report = run_graph(author, None, settings)
     _print_summary(author, report.metadata, registry)

@@ -26,15 +26,15 @@ from twin_assets.training.dataset import load_dataset, write_dataset
 from twin_assets.training.examples import build_dataset
 from twin_assets.training.gguf import base_gguf
 from twin_assets.training.launchers import Launcher, launcher_of
-from twin_assets.training.machine import gpus_for
+from twin_assets.training.machine import gpus_for, require_known_keys, require_ready
 from twin_assets.training.notes import retrieved
 from twin_assets.training.pairs import Rival, build_preferences, candidates
 from twin_assets.training.preferences import write_preferences
 from twin_assets.training.publication import pending
 from twin_assets.training.quality import faults, own_words
-from twin_assets.training.recipes import Recipe, chosen, preferred, problems
+from twin_assets.training.recipes import Recipe, chosen, preferred
 from twin_assets.training.teacher import teacher_of
-from twin_assets.training.trainer import Plan, finished, finished_figures, go_on, loss_plot, make_plan, mark_finished, restore, whole_config
+from twin_assets.training.trainer import Plan, finished, finished_figures, go_on, loss_plot, make_plan, mark_finished, restore
 from twin_assets.writing.batch import Progress
 
 DATASET, ADAPTER, TEACHER = "instruct_dataset", "adapter_weights", "teacher"
@@ -74,6 +74,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, platform: PlatformResour
             return dg.MaterializeResult(metadata={"pending": why, **published.figures}, data_version=dg.DataVersion(published.version))
         parts = split(documents, settings.held_out_share)
         teacher = teacher_of(settings, platform.artifacts().root / author / TEACHER)
+        if teacher:
+            require_ready(settings, registry.overrides(author))  # before it is paid
         with retrieved(platform.database(), settings, author) as notes:
             dataset = build_dataset(author, parts, settings, notes, teacher)
     except TwinError as error:
@@ -121,7 +123,7 @@ def preference_dataset(context: dg.AssetExecutionContext, platform: PlatformReso
         return dg.MaterializeResult(metadata={"off": NO_PREFERENCES}, data_version=dg.DataVersion("off"))
     try:
         own = registry.overrides(author)
-        preferred(settings, own)  # refused before the base model is asked for hours
+        require_ready(settings, own)  # before the base model is asked for hours
         newest = _newest(author, registry)
         _require_sound(newest, platform)
         dataset = load_dataset(platform.artifacts().local(newest.uri))
@@ -299,8 +301,7 @@ def _require_allowed(due: Sequence[_Lesson], registry: Registry, settings: Setti
     for lesson in due:
         if settings.training_launcher == "local":
             gpus_for(lesson.recipe)
-        if not lesson.recipe.shipped:
-            _require_known_keys(lesson.recipe, settings)
+        require_known_keys(lesson.recipe, settings)
 
 
 def _spent(registry: Registry) -> list[Artifact]:
@@ -335,13 +336,6 @@ def _figures(lessons: Sequence[_Lesson], taught: Sequence[dict[str, Any]], regis
     first = {name: taught[0].get(name) for name in kept}
     learned = {"preference_version": plan.preferences, "preference_pairs": pairs.figures.get("pairs") if pairs else None}
     return {**taught[-1], **learned, "first_training": {"version": plan.after, **first}}
-
-
-def _require_known_keys(recipe: Recipe, settings: Settings) -> None:
-    """Those that come with the project are tried in its tests; another one may hold a key that axolotl passes over."""
-    found = problems({recipe.name: whole_config(recipe)}, settings)[recipe.name]
-    if found:
-        raise TwinError(f"The training configuration {recipe.name} cannot be used: {'; '.join(found)}")
 
 
 def _register(platform: PlatformResource, registry: Registry, plan: Plan, figures: dict[str, Any], dataset: Mapping[str, Any]) -> Model:

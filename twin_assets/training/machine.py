@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from twin_assets.models import PACKAGE, on_hub, wheel_gguf
+from twin_assets.models import PACKAGE, on_hub, require_on_hub, wheel_gguf
 from twin_assets.settings import Settings
 from twin_assets.store.errors import TwinError
 from twin_assets.store.overrides import Overrides
-from twin_assets.training.recipes import NOTHING, Recipe, chosen, preferred
+from twin_assets.training.recipes import NOTHING, Recipe, chosen, preferred, problems
+from twin_assets.training.trainer import whole_config
 
 ASKED = ("nvidia-smi", "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits")
 SECONDS = 30
@@ -83,7 +84,7 @@ def require_ready(settings: Settings, own: Overrides = NOTHING) -> list[Recipe]:
         The recipes: of the training on passages, and where there is one, of that on pairs.
 
     Raises:
-        TwinError: When something is missing. A model on the hub is not looked for: that would need a network.
+        TwinError: When something is missing. A model on the hub is looked for where it is trained on this machine.
     """
     first, second = chosen(settings, own), preferred(settings, own)
     recipes = [first, second] if second else [first]
@@ -96,4 +97,21 @@ def require_ready(settings: Settings, own: Overrides = NOTHING) -> list[Recipe]:
             raise TwinError(f"The trainer's environment is not at {settings.trainer_python}. Run `make setup`, or set TWIN_TRAINER_PYTHON.")
         for recipe in recipes:
             gpus_for(recipe)
+        if on_hub(first.base_model):
+            require_on_hub(first.base_model, settings)
+    for recipe in recipes:
+        require_known_keys(recipe, settings)
     return recipes
+
+
+def require_known_keys(recipe: Recipe, settings: Settings) -> None:
+    """Holds a recipe of one's own against axolotl's schema, which takes seconds; those that come with the project are tried in its tests.
+
+    Raises:
+        TwinError: When axolotl would refuse it, or pass over one of its keys.
+    """
+    if recipe.shipped:
+        return
+    found = problems({recipe.name: whole_config(recipe)}, settings)[recipe.name]
+    if found:
+        raise TwinError(f"The training configuration {recipe.name} cannot be used: {'; '.join(found)}")

@@ -202,7 +202,7 @@ def training_converged(figures: Mapping[str, Any]) -> Finding:
     description = f"Loss {first} -> {last} over {len(losses)} steps" + (f", {broken} of them not a number." if broken else ".")
     before, after = figures.get("held_out_loss_first"), figures.get("held_out_loss_last")
     if before is not None and after is not None:
-        description += f" On what is held out {before} -> {after}."
+        description += f" On what is held out {before:.3f} -> {after:.3f}."
     if len(losses) < MIN_STEPS:
         return Finding(not broken, f"{description} Too few steps to tell whether it fell.", {"steps": len(losses), "broken": broken})
     by_heart = last < first and before is not None and after is not None and not after < before

@@ -157,6 +157,8 @@ def read(name: str, setting: str = "TWIN_TRAINING_CONFIG") -> Recipe:
     Raises:
         TwinError: When there is none, or it is no axolotl file, or names no model.
     """
+    if not name:
+        raise TwinError(f"{setting} is empty. It is one of {', '.join(names())}, or a path.")
     path = FOLDER / f"{name}.yaml" if name in names() else PROJECT_ROOT / Path(name).expanduser()
     if not path.is_file():
         raise TwinError(

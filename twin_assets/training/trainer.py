@@ -220,7 +220,7 @@ def _write(plan: Plan, training_file: Path, data: str, base_model: str, first: s
         "dataset_prepared_path": f"{beside}prepared-{file_hash(training_file)[:12]}",
         "output_dir": f"{beside}{OUTPUT}",
         "auto_resume_from_checkpoints": True,
-        "plugins": [*plan.recipe.get("plugins", []), PLUGIN],
+        "plugins": [*(plan.recipe.get("plugins") or []), PLUGIN],
         "dataloader_num_workers": 0,  # the plug-in counts tokens in this process
         "logging_steps": 1,  # every loss is looked at, and drawn
         "wandb_project": plan.recipe.get("wandb_project") or "llm-twin",

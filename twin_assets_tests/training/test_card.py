@@ -8,7 +8,13 @@ from twin_assets.store.registry import Model
 from twin_assets.training.card import model_card
 
 MODEL = Model(
-    "m1", "ada", "d1", "c1", "org/base", "", figures={"steps": 120, "loss_first": 3.5, "loss_last": 2.9, "adapter_sha256": "ab" * 32}
+    "m1",
+    "ada",
+    "d1",
+    "c1",
+    "org/base",
+    "",
+    figures={"steps": 120, "loss_first": 3.943493127822876, "loss_last": 2.9, "adapter_sha256": "ab" * 32},
 )
 
 
@@ -23,7 +29,7 @@ def test_the_card_says_whose_words_with_whose_consent_and_how_to_mark_the_texts(
         "marked as made with AI",
         "Dataset d1",
         "| words | 60,000 |",
-        "3.5 to 2.9",
+        "3.94 to 2.9",
         "abab",
     ):
         assert said in text

@@ -16,7 +16,7 @@ from twin_assets.settings import Settings
 from twin_assets.store.artifacts import ArtifactStore
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Registry
-from twin_assets.training import assets
+from twin_assets.training import assets, machine
 from twin_assets.training.budget import COST, Bill
 from twin_assets.training.recipes import FOLDER
 from twin_assets.training.trainer import ADAPTER_FILES, Plan
@@ -167,7 +167,7 @@ def _priced(folder: Path, dollars: float) -> dict[str, str]:
 def test_both_lessons_are_held_against_the_caps_together(
     teach: Teach, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assets, "problems", lambda found, _: {name: [] for name in found})
+    monkeypatch.setattr(machine, "problems", lambda found, _: {name: [] for name in found})
     priced = _priced(tmp_path, 15)
     for caps in ({"training_dollars_run": 25}, {"training_dollars_run": 0, "training_dollars_month": 25}):
         success, said, trained = teach(**priced, **caps)
@@ -181,7 +181,7 @@ def test_both_lessons_are_held_against_the_caps_together(
 def test_what_the_first_lesson_took_beyond_its_estimate_is_not_left_for_the_second(
     teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assets, "problems", lambda found, _: {name: [] for name in found})
+    monkeypatch.setattr(machine, "problems", lambda found, _: {name: [] for name in found})
     success, said, trained = teach(**_priced(tmp_path, 10), hours=2.5)
     assert (success, [plan.after for plan in trained]) == (False, [""])
     assert "all that the caps leave" in said
@@ -190,7 +190,7 @@ def test_what_the_first_lesson_took_beyond_its_estimate_is_not_left_for_the_seco
 def test_a_recipe_that_does_not_say_what_it_costs_trains_only_where_that_is_nothing(
     teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assets, "problems", lambda found, _: {name: [] for name in found})
+    monkeypatch.setattr(machine, "problems", lambda found, _: {name: [] for name in found})
     monkeypatch.setattr(assets, "gpus_for", lambda _: [])
     recipe = yaml.safe_load((FOLDER / f"{SFT}.yaml").read_text())
     del recipe["twin"]
@@ -218,7 +218,7 @@ def test_a_file_of_ones_own_is_checked_also_under_the_name_of_one_of_ours(
 ) -> None:
     copy = tmp_path / "smollm2-135m-lora-cpu.yaml"
     copy.write_text((FOLDER / copy.name).read_text() + "learnin_rate: 1\n")
-    monkeypatch.setattr(assets, "problems", lambda found, _: {name: ["unknown key learnin_rate"] for name in found})
+    monkeypatch.setattr(machine, "problems", lambda found, _: {name: ["unknown key learnin_rate"] for name in found})
     success, said, trained = teach(training_config=str(copy))
     assert (success, trained) == (False, [])
     assert "unknown key learnin_rate" in said

@@ -94,17 +94,42 @@ def test_ones_own_machine_costs_no_dollars_of_aws() -> None:
         ({"preference_config": "nope"}, "TWIN_PREFERENCE_CONFIG"),
         ({"base_model": "package:nope"}, "The package nope is not installed"),
         ({"base_model": "/nowhere"}, "no base model at /nowhere"),
+        ({"training_config": ""}, "TWIN_TRAINING_CONFIG is empty. It is one of .*smollm2-135m-lora-cpu"),
+        ({"base_model": "nonsense/none"}, "The model nonsense/none is not to be had from the hub: .*Check the name"),
+        ({"base_model": "no/sense/at/all"}, "The model no/sense/at/all is not to be had from the hub"),
         ({"trainer_python": Path("/nowhere")}, "trainer's environment is not at /nowhere"),
         ({"training_config": "llama-3.1-8b-lora"}, "needs 1 GPU"),
     ],
 )
 def test_what_a_training_would_fail_for_is_said_before_anything_starts(
-    machine: Callable[..., None], wrong: dict[str, object], said: str
+    machine: Callable[..., None], wrong: dict[str, object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine()
-    settings = Settings(trainer_python=Path(sys.executable))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    settings = Settings(home=tmp_path, trainer_python=Path(sys.executable))
     assert [one.name for one in require_ready(settings)] == ["smollm2-135m-lora-cpu"]
     with pytest.raises(TwinError, match=said):
         require_ready(settings.model_copy(update=wrong))
     if wrong.get("training_config") == "llama-3.1-8b-lora" or "trainer_python" in wrong:
         assert require_ready(settings.model_copy(update={**wrong, "training_launcher": "sagemaker"}))
+
+
+def test_of_a_model_on_the_hub_no_weights_are_fetched_to_look_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *said, **more: asked.append((said, more)))
+    settings = Settings(home=tmp_path, trainer_python=Path(sys.executable), base_model="HuggingFaceTB/SmolLM2-135M-Instruct")
+    require_ready(settings)
+    require_ready(settings.model_copy(update={"training_launcher": "sagemaker"}))
+    assert asked == [((settings.base_model, "config.json"), {"cache_dir": tmp_path / "models" / "hub"})]
+
+
+def test_a_file_of_ones_own_is_held_against_axolotls_schema_and_a_shipped_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twin_assets.training.machine.problems", lambda asked, _: {name: ["unknown key x"] for name in asked})
+    shipped = PROJECT_ROOT / "training_configs" / "smollm2-135m-lora-cpu.yaml"
+    (tmp_path / "mine.yaml").write_text(shipped.read_text())
+    settings = Settings(home=tmp_path, trainer_python=Path(sys.executable))
+    assert require_ready(settings)
+    with pytest.raises(TwinError, match="The training configuration mine cannot be used: unknown key x"):
+        require_ready(settings.model_copy(update={"training_config": str(tmp_path / "mine.yaml")}))

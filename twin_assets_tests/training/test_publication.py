@@ -15,12 +15,12 @@ from twin_assets.features.embedding import sync_embeddings
 from twin_assets.features.sync import sync_chunks
 from twin_assets.models import Embedder
 from twin_assets.resources import PlatformResource
-from twin_assets.settings import get_settings
+from twin_assets.settings import Settings, get_settings
 from twin_assets.store.database import Database
 from twin_assets.store.registry import Artifact, Registry
 from twin_assets.store.thresholds import Thresholds
 from twin_assets.training import assets
-from twin_assets.training.assets import instruct_dataset
+from twin_assets.training.assets import instruct_dataset, made_with
 from twin_assets.training.dataset import Example, Note
 from twin_assets.training.publication import pending
 from twin_assets_tests.features.conftest import Clean, clean, minilm  # noqa: F401  # fixtures
@@ -134,6 +134,31 @@ def test_little_new_writing_is_pending_and_a_deleted_post_is_not(
         get_settings.cache_clear()
     assert fourth.figures["train_examples"] == 30
     assert fourth.figures["documents_version"] == third.figures["documents_version"] != first.figures["documents_version"]
+
+
+@pytest.mark.parametrize(("other", "anew"), [({"embedder": "a/b"}, True), ({"reranker": "a/b"}, True), ({"base_model": "a/b"}, False)])
+def test_another_model_that_finds_notes_is_another_setting(settings: Settings, other: dict[str, str], anew: bool) -> None:
+    assert (made_with(settings.model_copy(update=other)) != made_with(settings)) is anew
+
+
+def test_what_the_training_would_fail_for_is_said_before_a_teacher_is_paid(
+    database: Database,
+    clean: Clean,  # noqa: F811
+    made: Callable[[], tuple[dg.AssetMaterialization, Artifact]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clean([document(number) for number in range(24)])
+    monkeypatch.setenv("TWIN_TRAINING_CONFIG", "nope")
+    get_settings.cache_clear()
+    try:
+        assert made()
+        monkeypatch.setenv("TWIN_TEACHER_URL", "http://127.0.0.1:9/v1")
+        get_settings.cache_clear()
+        with pytest.raises(dg.Failure, match="no training configuration 'nope'"):
+            made()
+    finally:
+        monkeypatch.undo()
+        get_settings.cache_clear()
 
 
 def test_made_again_from_nothing_it_is_the_same_bit_for_bit(
