@@ -28,6 +28,8 @@ class Brief:
 @pytest.fixture(scope="module")
 def brief(session_database: Database, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brief]:
     """A real run of the whole graph for an author of ten short posts."""
+    if not settings.trainer_python.exists():
+        pytest.skip("no trainer environment: run `make setup`")
     folder = tmp_path_factory.mktemp("brief")
     for number, day in enumerate(["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], 1):
         (folder / f"{day}.md").write_text(f"---\ntitle: The {day} loaf\ndate: 2024-{number:02}-01\n---\n{PARAGRAPH.format(day)}\n")

@@ -15,6 +15,7 @@ from twin_assets.training.recipes import FOLDER
 from twin_assets_tests.cli.typed import DAGSTERS_OWN, Result, failed
 
 pytestmark = DAGSTERS_OWN
+TRAINER = pytest.mark.skipif(not Settings().trainer_python.exists(), reason="no trainer environment: run `make setup`")
 
 
 def test_recipe_shows_what_is_in_force_and_who_said_it(
@@ -44,6 +45,7 @@ def test_recipe_refuses_what_no_training_may_have_and_changes_nothing(twin: Call
     assert ada.overrides("ada") == Overrides.model_validate({})
 
 
+@TRAINER
 def test_a_file_is_kept_as_the_path_that_it_has_from_here(
     twin: Callable[..., Result], ada: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +77,7 @@ def test_what_the_next_training_takes_is_said_before_it_begins(
     assert expected["dollars"] == 0.0
 
 
+@TRAINER
 def test_a_training_that_will_be_refused_is_not_promised(
     twin: Callable[..., Result], ada: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
