@@ -151,16 +151,15 @@ def recipe(
     taken, pairs, plan = chosen(settings, own), preferred(settings, own), make_plan(name, "", settings, own)
     in_force = {key: plan.recipe.get(key) for key in Overrides.model_fields} | {"config": taken.name}
     said = own.model_dump(exclude_none=True)
-    at = taken.at_home() if settings.training_launcher == "local" else taken
-    dataset = registry.latest_artifact(name, "instruct_dataset")
-    needs = (
-        estimate(ArtifactStore(settings.artifacts_url).local(dataset.uri) / "train.jsonl", plan.recipe, at.expected) if dataset else None
-    )
-    refused = None
-    try:
-        require_ready(settings, own)
-    except TwinError as error:
-        refused = str(error)
+    needs, refused = None, None
+    if dataset := registry.latest_artifact(name, "instruct_dataset"):
+        training_file = ArtifactStore(settings.artifacts_url).local(dataset.uri) / "train.jsonl"
+        needs = estimate(training_file, plan.recipe, taken.launched(settings).expected)
+    if not config:  # above, it was looked at
+        try:
+            require_ready(settings, own)
+        except TwinError as error:
+            refused = str(error)
     if as_json:
         of = {"expected": asdict(needs) if needs else None, "refused": refused}
         typer.echo(json.dumps({"base_model": taken.base_model, "in_force": in_force, "overrides": said, **of}, indent=1))

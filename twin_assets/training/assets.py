@@ -259,7 +259,7 @@ def _lessons(dataset: Artifact, platform: PlatformResource) -> list[_Lesson]:
     """The training on the author's passages, and where the settings name one, the training on pairs that goes on with its adapter."""
     settings, artifacts, own = platform.settings(), platform.artifacts(), platform.registry().overrides(dataset.author)
     plan = make_plan(dataset.author, dataset.version, settings, own)
-    first = _Lesson(plan, _where(chosen(settings, own), settings), artifacts.local(dataset.uri) / "train.jsonl")
+    first = _Lesson(plan, chosen(settings, own).launched(settings), artifacts.local(dataset.uri) / "train.jsonl")
     if (going_on := preferred(settings, own)) is None:
         return [first]
     pairs = platform.registry().latest_artifact(dataset.author, PREFERENCES)
@@ -272,7 +272,7 @@ def _lessons(dataset: Artifact, platform: PlatformResource) -> list[_Lesson]:
             f"{dataset.version} and {first.recipe.base_model}. Materialize training/{PREFERENCES} again."
         )
     plan = go_on(first.plan, going_on, pairs.version, settings, own)
-    return [first, _Lesson(plan, _where(going_on, settings), artifacts.local(pairs.uri) / "train.jsonl")]
+    return [first, _Lesson(plan, going_on.launched(settings), artifacts.local(pairs.uri) / "train.jsonl")]
 
 
 def _known(plan: Plan, platform: PlatformResource) -> Model | None:
@@ -281,10 +281,6 @@ def _known(plan: Plan, platform: PlatformResource) -> Model | None:
     if model and not finished(plan):
         restore(plan, platform.artifacts().local(model.adapter_uri), model.figures)
     return model
-
-
-def _where(recipe: Recipe, settings: Settings) -> Recipe:
-    return recipe.at_home() if settings.training_launcher == "local" else recipe
 
 
 def _expected(lesson: _Lesson) -> Estimate:

@@ -5,8 +5,8 @@ Each finds a training again that an earlier run has started: it is never paid fo
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -122,24 +122,13 @@ class SageMakerLauncher:
         else:
             context.log.info(f"{name} runs already: waiting for it")
         bill.open = True
-        try:
-            with speaking(f"training {plan.version}"):
-                if job is None:
-                    send(plan, training_file, place, self.settings)
-                reader, injector = _through(place, name)
-                with dg.open_pipes_session(context.op_execution_context, context_injector=injector, message_reader=reader) as session:
-                    pipes = session.get_bootstrap_env_vars()
-                    job = jobs.follow(job or jobs.create(name, request(plan, recipe, place, pipes, self.settings, seconds)))
-        except (DagsterExecutionInterruptedError, KeyboardInterrupt):
-            context.log.warning(f"the run is cancelled: stopping {name}")
-            jobs.stop(name)
-            withdraw(place)
-            _settle(jobs, bill, place)
-            raise
-        except TwinError:
-            _settle(jobs, bill, place)
-            raise
-        _settle(jobs, bill, place)
+        with _ended(context, name, jobs, lambda: jobs.stop(name), bill, place), speaking(f"training {plan.version}"):
+            if job is None:
+                send(plan, training_file, place, self.settings)
+            reader, injector = _through(place, name)
+            with dg.open_pipes_session(context.op_execution_context, context_injector=injector, message_reader=reader) as session:
+                pipes = session.get_bootstrap_env_vars()
+                job = jobs.follow(job or jobs.create(name, request(plan, recipe, place, pipes, self.settings, seconds)))
         jobs.require_completed(job)
         return [dict(message) for message in session.get_custom_messages()]
 
@@ -188,26 +177,36 @@ class EcsLauncher:
         reader, injector = _through(place, name)
         client = PipesECSClient(client=tasks, context_injector=injector, message_reader=reader, forward_termination=False)
         invocation, why = None, "a container ended without an exit code"
-        try:
-            with speaking(f"training {plan.version}"):
-                if not running:
-                    send(plan, training_file, place, self.settings)
-                invocation = client.run(context=context.op_execution_context, run_task_params=asked)
-        except (DagsterExecutionInterruptedError, KeyboardInterrupt):
-            context.log.warning(f"the run is cancelled: stopping {name}")
-            tasks.stop("The run was cancelled.")
-            withdraw(place)
-            _settle(tasks, bill, place)
-            raise
-        except (RuntimeError, DagsterPipesExecutionError) as error:
-            why = str(error)
-        except TwinError:
-            _settle(tasks, bill, place)
-            raise
-        _settle(tasks, bill, place)
+        with _ended(context, name, tasks, lambda: tasks.stop("The run was cancelled."), bill, place):
+            try:
+                with speaking(f"training {plan.version}"):
+                    if not running:
+                        send(plan, training_file, place, self.settings)
+                    invocation = client.run(context=context.op_execution_context, run_task_params=asked)
+            except (RuntimeError, DagsterPipesExecutionError) as error:
+                why = str(error)
         if invocation is None or not tasks.completed():
             raise TwinError(f"The training task {name} failed: {why}\n{tasks.why()}")
         return [dict(message) for message in invocation.get_custom_messages()]
+
+
+@contextmanager
+def _ended(
+    context: dg.AssetExecutionContext, name: str, attempts: Jobs | EcsTasks, stop: Callable[[], None], bill: Bill, place: Place
+) -> Iterator[None]:
+    """Ends an attempt with a run that is cancelled, and notes what it was billed; after a crash the next run does."""
+    try:
+        yield
+    except (DagsterExecutionInterruptedError, KeyboardInterrupt):
+        context.log.warning(f"the run is cancelled: stopping {name}")
+        stop()
+        withdraw(place)
+        _settle(attempts, bill, place)
+        raise
+    except TwinError:
+        _settle(attempts, bill, place)
+        raise
+    _settle(attempts, bill, place)
 
 
 def _settle(attempts: Jobs | EcsTasks, bill: Bill, place: Place) -> None:

@@ -87,6 +87,10 @@ class Recipe:
             axolotl["fsdp_config"] = {key: value for key, value in sharded.items() if key != WRAPPED}
         return replace(self, base_model=base_model, axolotl=axolotl)
 
+    def launched(self, settings: Settings) -> "Recipe":
+        """The recipe where the settings train with it."""
+        return self.at_home() if settings.training_launcher == "local" else self
+
     def at_home(self) -> "Recipe":
         """The recipe on a machine of one's own: what its file says of an instance of AWS costs nothing there."""
         if self.expected is None or self.expected.instance == LAPTOP:
